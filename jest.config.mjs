@@ -13,7 +13,7 @@ const wholeSystem = ['system', 'scenarios', 'dialogs', 'tidy'].map((folder) => `
 
 export default {
   projects: [
-    project('unit', ['<rootDir>/libs', '<rootDir>/services', '<rootDir>/deploy']),
+    project('unit', ['<rootDir>/libs', '<rootDir>/services', '<rootDir>/deploy', '<rootDir>/test/kit']),
     project('system', wholeSystem),
   ],
 };
