@@ -84,6 +84,8 @@ export interface Outcome {
   recipients: RecipientOutcome[];
   /** How the connection was secured: "" or "TLSv1.3". */
   tls: string;
+  /** Job.recipients, as it was asked: for an owner that did not send the job itself. */
+  jobRecipients: number[];
 }
 
 export interface RecipientOutcome {
@@ -455,7 +457,7 @@ export const OutcomeBatch: MessageFns<OutcomeBatch> = {
 };
 
 function createBaseOutcome(): Outcome {
-  return { attemptId: "", queueId: "", kind: 0, reply: undefined, recipients: [], tls: "" };
+  return { attemptId: "", queueId: "", kind: 0, reply: undefined, recipients: [], tls: "", jobRecipients: [] };
 }
 
 export const Outcome: MessageFns<Outcome> = {
@@ -477,6 +479,13 @@ export const Outcome: MessageFns<Outcome> = {
     }
     if (message.tls !== "") {
       writer.uint32(50).string(message.tls);
+    }
+    if (message.jobRecipients.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.jobRecipients) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -541,6 +550,24 @@ export const Outcome: MessageFns<Outcome> = {
 
             message.tls = reader.string();
             continue;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.jobRecipients.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.jobRecipients.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

@@ -29,6 +29,8 @@ export const RecipientPhase = {
   RELAYED: 2,
   FAILED: 3,
   EXPIRED: 4,
+  /** HELD - Only an operator moves it on. */
+  HELD: 5,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -40,6 +42,7 @@ export namespace RecipientPhase {
   export type RELAYED = typeof RecipientPhase.RELAYED;
   export type FAILED = typeof RecipientPhase.FAILED;
   export type EXPIRED = typeof RecipientPhase.EXPIRED;
+  export type HELD = typeof RecipientPhase.HELD;
   export type UNRECOGNIZED = typeof RecipientPhase.UNRECOGNIZED;
 }
 
@@ -158,6 +161,8 @@ export interface RecipientState {
   lastAttemptAtMs: number;
   /** True when the last attempt was lost between its checkpoint and its outcome. */
   inDoubt: boolean;
+  /** True when the failure or expiry is in a DSN that is stored. */
+  reported: boolean;
 }
 
 /** An SMTP answer, or our own words in the form of one. */
@@ -1128,6 +1133,7 @@ function createBaseRecipientState(): RecipientState {
     lastSite: "",
     lastAttemptAtMs: 0,
     inDoubt: false,
+    reported: false,
   };
 }
 
@@ -1156,6 +1162,9 @@ export const RecipientState: MessageFns<RecipientState> = {
     }
     if (message.inDoubt !== false) {
       writer.uint32(64).bool(message.inDoubt);
+    }
+    if (message.reported !== false) {
+      writer.uint32(72).bool(message.reported);
     }
     return writer;
   },
@@ -1235,6 +1244,14 @@ export const RecipientState: MessageFns<RecipientState> = {
             }
 
             message.inDoubt = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.reported = reader.bool();
             continue;
           }
         }

@@ -1,0 +1,117 @@
+// The queue service: owns every accepted mail of its partitions until it is settled.
+import { hostname as machineName } from 'node:os';
+import type { Config } from '#libs/config/schema.ts';
+import { runService, type ServiceContext } from '#libs/lifecycle/run-service.ts';
+import { DirectGet } from '#libs/nats/direct-get.ts';
+import { type Layout, spoolStream } from '#libs/nats/layout.ts';
+import { Presence } from '#libs/nats/presence.ts';
+import { provision } from '#libs/nats/provision.ts';
+import { RecordWriter } from '#libs/nats/records.ts';
+import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
+import { QueueAdmin } from './admin.actor.ts';
+import { Queue, type SharedContext } from './queue.actor.ts';
+import { Routes } from './routes.actor.ts';
+import { SiteDesk } from './site-desk.actor.ts';
+
+function layoutOf(config: Config): Layout {
+  const { partitions, spoolStreams, replicas, spoolSizeMax } = config.nats;
+  return { partitions, spoolStreams, replicas, spoolSizeMax, queueLifeMaxMs: config.retry.expireAfter };
+}
+
+function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
+  const { config, telemetry, link } = service;
+  const { metrics, logger, tracing } = telemetry;
+  const now = Date.now;
+  const inDoubt = metrics.counter(
+    'postrider_queue_in_doubt_total',
+    'Attempts lost between final dot and reply.',
+  );
+  return {
+    link,
+    layout,
+    now,
+    tracing,
+    spoolStream,
+    writer: new RecordWriter(link),
+    direct: new DirectGet(link),
+    routes: new Routes(link, now),
+    desk: new SiteDesk({ link, layout, shards: config.delivery.shards, now }),
+    hostname: config.hostname ?? machineName(),
+    sameTraceWindowMs: config.telemetry.sameTraceWindow,
+    policy: {
+      scheduleMs: config.retry.schedule,
+      expireAfterMs: config.retry.expireAfter,
+      delayWarningAfterMs: config.retry.delayWarningAfter,
+      inDoubt: config.delivery.inDoubt,
+    },
+    onInDoubt: (queueId, attemptId) => {
+      inDoubt.add(1);
+      logger.warn(
+        { queue_id: queueId, attempt_id: attemptId },
+        'in-doubt: a worker died after the final dot',
+      );
+    },
+    onTrouble: (reason) => logger.warn(reason),
+    counters: {
+      started: metrics.counter('postrider_queue_mails_started_total', 'Mails taken over from SPOOL.'),
+      outcomes: metrics.counter('postrider_queue_outcomes_total', 'Recipients by outcome of an attempt.'),
+      reports: metrics.counter('postrider_queue_reports_total', 'Delivery status notifications stored.'),
+      resent: metrics.counter(
+        'postrider_queue_jobs_resent_total',
+        'Jobs that nobody accepted and that were sent again.',
+      ),
+    },
+  };
+}
+
+function registerGauges(service: ServiceContext, queue: Queue, desk: SiteDesk): void {
+  const { metrics } = service.telemetry;
+  const sum = (key: 'mails' | 'attempts' | 'openPacks' | 'remembering') => () => {
+    let total = 0;
+    for (const partition of queue.partitions.values()) total += partition.counts()[key];
+    return total;
+  };
+  metrics.gauge('postrider_queue_mails', 'Unsettled mails owned here.', sum('mails'));
+  metrics.gauge('postrider_queue_attempts', 'Attempts out with delivery workers.', sum('attempts'));
+  metrics.gauge('postrider_queue_open_packs', 'Packs with a mail that is not settled.', sum('openPacks'));
+  metrics.gauge('postrider_queue_remembering', 'Mails whose state waits to be stored.', sum('remembering'));
+  metrics.gauge('postrider_queue_partitions', 'Partitions owned here.', () => queue.partitions.size);
+  metrics.gauge('postrider_queue_ready', 'Work that waits for a site.', () => desk.totals().waiting);
+}
+
+await runService({
+  name: 'queue',
+  start: async (service) => {
+    const { config, link, telemetry } = service;
+    const layout = layoutOf(config);
+    await provision(link, layout);
+    const shared = sharedContext(service, layout);
+    const queue = new Queue(shared, (partition, reason) => {
+      telemetry.logger.warn({ partition }, `partition given up: ${reason}`);
+    });
+    const presence = new Presence(link, {
+      service: 'queue',
+      watch: ['queue', 'delivery'],
+      holds: () => queue.holds(),
+    });
+    await presence.start();
+    queue.start(presence);
+    registerGauges(service, queue, shared.desk);
+    const instances = () => presence.members('queue').length;
+    const admin = new QueueAdmin({ ...shared, queue, instances });
+    const server = await serveQueueAdmin({
+      address: config.admin.address,
+      port: config.admin.port,
+      list: (request) => admin.list(request),
+      flush: (request) => admin.flush(request),
+    });
+    return {
+      ready: { admin: `${config.admin.address}:${server.port}` },
+      stop: async () => {
+        await server.stop();
+        await queue.stop();
+        shared.routes.stop();
+      },
+    };
+  },
+});

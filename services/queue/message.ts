@@ -1,0 +1,178 @@
+// One accepted mail in the memory of its partition's owner, and the two translations of it: from a pack's index, and
+// to and from the state that is stored once there is something to remember.
+import type {
+  MailState,
+  PackEntry,
+  RecipientState,
+  Reply,
+  SpoolRef,
+  TraceContext,
+} from '#proto/postrider/v1/mail.ts';
+import { RecipientPhase as StoredPhase } from '#proto/postrider/v1/mail.ts';
+
+/**
+ * routing: waits for the resolver. ready: waits for its site's window. attempting: leased to a delivery worker.
+ * waiting: deferred until nextAttemptAtMs. held: only an operator moves it. failed: not yet reported. done: has a fate.
+ */
+export type RecipientPhase = 'routing' | 'ready' | 'attempting' | 'waiting' | 'held' | 'failed' | 'done';
+
+export type Fate = 'none' | 'delivered' | 'relayed' | 'failed' | 'expired';
+
+/** One forward-path together with its fate; its position in the array is its position in Envelope.forward_paths. */
+export interface Recipient {
+  domain: string;
+  phase: RecipientPhase;
+  fate: Fate;
+  siteKey: string;
+  /** Deferrals so far. */
+  attempts: number;
+  nextAttemptAtMs: number;
+  lastAttemptAtMs: number;
+  lastReply: Reply;
+  inDoubt: boolean;
+}
+
+/** active: some recipient is being routed or attempted. reporting: a DSN is being stored. resting: only timers move it. */
+export type MessagePhase = 'active' | 'reporting' | 'resting' | 'settled';
+
+export interface Message {
+  readonly queueId: string;
+  readonly acceptedAtMs: number;
+  readonly nullReversePath: boolean;
+  readonly size: number;
+  readonly trace: TraceContext | undefined;
+  phase: MessagePhase;
+  /** Where the frame is now: in its pack, or in a record of its own. */
+  ref: SpoolRef;
+  recipients: Recipient[];
+  delayReported: boolean;
+  /** The DSN being stored while reporting. */
+  reporting: 'none' | 'failure' | 'delay';
+}
+
+/** No reply was heard yet. */
+export const NO_REPLY: Reply = Object.freeze({ code: 0, enhanced: '', text: '', host: '' });
+
+/** Every recipient of a new mail waits to be started. */
+export function recipientsOf(domains: string[]): Recipient[] {
+  return domains.map(newRecipient);
+}
+
+function newRecipient(domain: string): Recipient {
+  return {
+    domain,
+    phase: 'waiting',
+    fate: 'none',
+    siteKey: '',
+    attempts: 0,
+    nextAttemptAtMs: 0,
+    lastAttemptAtMs: 0,
+    lastReply: NO_REPLY,
+    inDoubt: false,
+  };
+}
+
+/** The domain of a forward-path, lower case; "" for a bare Postmaster. */
+export function domainOf(forwardPath: string): string {
+  return forwardPath.slice(forwardPath.lastIndexOf('@') + 1 || forwardPath.length).toLowerCase();
+}
+
+/** One domain per recipient, in the order of the envelope. Empty when the index does not list them. */
+export function domainsOf(entry: PackEntry): string[] {
+  const domains: string[] = [];
+  for (const run of entry.domains) for (let i = 0; i < run.count; i++) domains.push(run.domain);
+  return domains;
+}
+
+/** A mail that was just accepted: every recipient waits to be started. */
+export function messageFromPack(entry: PackEntry, ref: SpoolRef, domains: string[]): Message {
+  return {
+    queueId: entry.queueId,
+    acceptedAtMs: entry.acceptedAtMs,
+    nullReversePath: entry.nullReversePath,
+    size: entry.size,
+    trace: entry.trace,
+    phase: 'resting',
+    ref,
+    recipients: recipientsOf(domains),
+    delayReported: false,
+    reporting: 'none',
+  };
+}
+
+const FATE_OF: Record<number, Fate> = {
+  [StoredPhase.DELIVERED]: 'delivered',
+  [StoredPhase.RELAYED]: 'relayed',
+  [StoredPhase.FAILED]: 'failed',
+  [StoredPhase.EXPIRED]: 'expired',
+};
+
+const STORED_OF: Record<Fate, StoredPhase> = {
+  none: StoredPhase.WAITING,
+  delivered: StoredPhase.DELIVERED,
+  relayed: StoredPhase.RELAYED,
+  failed: StoredPhase.FAILED,
+  expired: StoredPhase.EXPIRED,
+};
+
+function phaseOf(stored: RecipientState, fate: Fate): RecipientPhase {
+  if (stored.phase === StoredPhase.HELD) return 'held';
+  if (fate === 'none') return 'waiting';
+  const handedOn = fate === 'delivered' || fate === 'relayed';
+  return handedOn || stored.reported ? 'done' : 'failed';
+}
+
+function recipientFromState(stored: RecipientState): Recipient {
+  const fate = FATE_OF[stored.phase] ?? 'none';
+  return {
+    domain: stored.domain,
+    phase: phaseOf(stored, fate),
+    fate,
+    siteKey: stored.lastSite,
+    attempts: stored.attempts,
+    nextAttemptAtMs: stored.nextAttemptAtMs,
+    lastAttemptAtMs: stored.lastAttemptAtMs,
+    lastReply: stored.lastReply ?? NO_REPLY,
+    inDoubt: stored.inDoubt,
+  };
+}
+
+/** The mail as its last owner remembered it; what was active then waits and is due by its stored time. */
+export function messageFromState(state: MailState): Message {
+  return {
+    queueId: state.queueId,
+    acceptedAtMs: state.acceptedAtMs,
+    nullReversePath: state.nullReversePath,
+    size: state.size,
+    trace: state.trace,
+    phase: 'resting',
+    ref: state.ref!,
+    recipients: state.recipients.map(recipientFromState),
+    delayReported: state.delayReported,
+    reporting: 'none',
+  };
+}
+
+/** What must be remembered of the mail. */
+export function stateOf(message: Message): MailState {
+  return {
+    queueId: message.queueId,
+    ref: message.ref,
+    acceptedAtMs: message.acceptedAtMs,
+    nullReversePath: message.nullReversePath,
+    size: message.size,
+    trace: message.trace,
+    recipients: message.recipients.map((recipient) => ({
+      domain: recipient.domain,
+      phase: recipient.phase === 'held' ? StoredPhase.HELD : STORED_OF[recipient.fate],
+      attempts: recipient.attempts,
+      nextAttemptAtMs: recipient.phase === 'waiting' ? recipient.nextAttemptAtMs : 0,
+      lastReply: recipient.lastReply.code === 0 ? undefined : recipient.lastReply,
+      lastSite: recipient.siteKey,
+      lastAttemptAtMs: recipient.lastAttemptAtMs,
+      inDoubt: recipient.inDoubt,
+      reported: recipient.phase === 'done' && recipient.fate !== 'delivered' && recipient.fate !== 'relayed',
+    })),
+    delayReported: message.delayReported,
+  };
+}

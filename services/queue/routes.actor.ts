@@ -1,0 +1,112 @@
+// Asks the resolver for routes, once per domain however many mails wait for it, and keeps the answers as long as the
+// resolver allows. Questions are gathered over one event-loop turn.
+//
+// Fails: no resolver or no answer is not an answer: the question is asked again every second, and the mails wait.
+
+import { subjects } from '#libs/nats/layout.ts';
+import type { Link } from '#libs/nats/link.ts';
+import { TurnBatch } from '#libs/shell/turn-batch.ts';
+import type { TraceContext } from '#proto/postrider/v1/mail.ts';
+import { type Route, RouteAnswer, RouteRequest } from '#proto/postrider/v1/route.ts';
+import type { RouteResult } from './message.machine.ts';
+
+const ANSWER_WAIT_MS = 15_000;
+const ASK_AGAIN_MS = 1000;
+const DOMAINS_PER_REQUEST = 100;
+const CACHE_MAX = 100_000;
+
+interface Cached {
+  result: RouteResult;
+  untilMs: number;
+}
+
+type Waiter = (domain: string, result: RouteResult) => void;
+
+interface Question {
+  domain: string;
+  trace: TraceContext | undefined;
+}
+
+const NO_ROUTE: RouteResult = {
+  kind: 'deferred',
+  reply: { code: 451, enhanced: '4.4.3', text: 'the resolver gave no usable answer', host: '' },
+};
+
+function resultOf(route: Route): RouteResult {
+  switch (route.result?.$case) {
+    case 'site':
+      return { kind: 'site', site: route.result.site };
+    case 'failed':
+      return { kind: 'failed', reply: route.result.failed };
+    case 'deferred':
+      return { kind: 'deferred', reply: route.result.deferred };
+    default:
+      return NO_ROUTE;
+  }
+}
+
+export class Routes {
+  readonly #link: Link;
+  readonly #now: () => number;
+  readonly #cache = new Map<string, Cached>();
+  readonly #waiting = new Map<string, Waiter[]>();
+  readonly #questions: TurnBatch<Question>;
+  #stopped = false;
+
+  constructor(link: Link, now: () => number) {
+    this.#link = link;
+    this.#now = now;
+    this.#questions = new TurnBatch((questions) => this.#askAll(questions));
+  }
+
+  /** The route if it is known now; otherwise `onRoute` hears it later. */
+  lookUp(domain: string, trace: TraceContext | undefined, onRoute: Waiter): RouteResult | undefined {
+    const cached = this.#cache.get(domain);
+    if (cached !== undefined && cached.untilMs > this.#now()) return cached.result;
+    const waiters = this.#waiting.get(domain);
+    if (waiters !== undefined) waiters.push(onRoute);
+    else {
+      this.#waiting.set(domain, [onRoute]);
+      this.#questions.add({ domain, trace });
+    }
+    return undefined;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#waiting.clear();
+  }
+
+  #askAll(questions: Question[]): void {
+    for (let from = 0; from < questions.length; from += DOMAINS_PER_REQUEST) {
+      void this.#ask(questions.slice(from, from + DOMAINS_PER_REQUEST));
+    }
+  }
+
+  async #ask(questions: Question[]): Promise<void> {
+    const trace = questions.find((question) => question.trace !== undefined)?.trace;
+    const request = RouteRequest.encode({
+      domains: questions.map((question) => question.domain),
+      trace,
+    }).finish();
+    const answer = await this.#link.request(subjects.resolveRoute, request, ANSWER_WAIT_MS);
+    if (this.#stopped) return;
+    if (answer.kind !== 'answer') {
+      setTimeout(() => void this.#ask(questions), ASK_AGAIN_MS).unref();
+      return;
+    }
+    const { routes } = RouteAnswer.decode(answer.data);
+    const byDomain = new Map(routes.map((route) => [route.domain, route]));
+    for (const { domain } of questions) this.#answered(domain, byDomain.get(domain));
+  }
+
+  #answered(domain: string, route: Route | undefined): void {
+    const result = route === undefined ? NO_ROUTE : resultOf(route);
+    if (this.#cache.size >= CACHE_MAX) this.#cache.delete(this.#cache.keys().next().value!);
+    this.#cache.delete(domain);
+    this.#cache.set(domain, { result, untilMs: this.#now() + Math.max(1000, route?.ttlMs ?? 0) });
+    const waiters = this.#waiting.get(domain) ?? [];
+    this.#waiting.delete(domain);
+    for (const waiter of waiters) waiter(domain, result);
+  }
+}
