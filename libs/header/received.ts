@@ -1,7 +1,8 @@
 // Builds the Received field that a mail gets on arrival (RFC 5321 §4.4). It never names the recipients.
 
-/** What the field tells. `clientAddress`: IPv4 or IPv6 text, '' for a Unix socket. `dateText` from DateLine. */
+/** What the field tells. `clientAddress`: IPv4 or IPv6 text, '' for a Unix socket. `dateText`: from DateLine. */
 export interface Arrival {
+  /** Argument of EHLO or HELO, [A-Za-z0-9._:\[\]-]{1,255}. */
   clientName: string;
   clientAddress: string;
   hostname: string;
@@ -10,9 +11,29 @@ export interface Arrival {
   dateText: string;
 }
 
-/** The folded field with its CRLF; ASCII. */
+/** The field with its CRLF, ASCII; folded so that only a long name makes a line longer than 78 characters. */
 export function receivedField(arrival: Arrival): string {
-  return arrival.queueId;
+  const { clientName, clientAddress, hostname, protocol, queueId, dateText } = arrival;
+  const tcpInfo = clientAddress === '' ? '' : `${fold(clientName)}(${addressLiteral(clientAddress)})`;
+  return (
+    `Received: from ${clientName}${tcpInfo}\r\n` +
+    `\tby ${hostname} with ${protocol}${fold(hostname)}id ${queueId};\r\n` +
+    `\t${dateText}\r\n`
+  );
+}
+
+/** Space before the rest of a line, or a fold where the name before it is long. */
+function fold(name: string): string {
+  return name.length > 34 ? '\r\n\t' : ' ';
+}
+
+/** "[192.0.2.1]" or "[IPv6:2001:db8::1]" (§4.1.3); an IPv4-mapped address is shown as IPv4. */
+function addressLiteral(address: string): string {
+  if (!address.includes(':')) return `[${address}]`;
+  const mapped = address.toLowerCase().startsWith('::ffff:') ? address.slice(7) : '';
+  if (mapped.includes('.')) return `[${mapped}]`;
+  const zone = address.indexOf('%');
+  return `[IPv6:${zone < 0 ? address : address.slice(0, zone)}]`;
 }
 
 /** Dates of RFC 5322 §3.3 in UTC, made once per second. */

@@ -55,7 +55,7 @@ export type ServerPhase =
   | { name: 'verifying'; client: ClientGreeting; transaction: Transaction; forwardPath: string }
   | { name: 'opening'; client: ClientGreeting; transaction: Transaction }
   | { name: 'receiving'; client: ClientGreeting; transaction: Transaction }
-  | { name: 'committing'; client: ClientGreeting; transaction: Transaction }
+  | { name: 'committing'; client: ClientGreeting }
   | { name: 'securing' }
   | { name: 'closed' };
 
@@ -116,4 +116,12 @@ export interface ServerPolicyOptions {
   starttls: 'offered' | 'absent';
   /** Whether this client may send to domains that are not ours. */
   relay: 'allowed' | 'denied';
+}
+
+/** A policy with its texts made once. */
+export interface ServerPolicy extends ServerPolicyOptions {
+  greeting: string;
+  helo: string;
+  ehloPlain: string;
+  ehloSecured: string;
 }
