@@ -14,17 +14,15 @@ export interface Arrival {
 /** The field with its CRLF, ASCII; folded so that only a long name makes a line longer than 78 characters. */
 export function receivedField(arrival: Arrival): string {
   const { clientName, clientAddress, hostname, protocol, queueId, dateText } = arrival;
-  const tcpInfo = clientAddress === '' ? '' : `${fold(clientName)}(${addressLiteral(clientAddress)})`;
-  return (
-    `Received: from ${clientName}${tcpInfo}\r\n` +
-    `\tby ${hostname} with ${protocol}${fold(hostname)}id ${queueId};\r\n` +
-    `\t${dateText}\r\n`
-  );
+  const from = `Received: from ${clientName}`;
+  const tcpInfo = clientAddress === '' ? from : joined(from, `(${addressLiteral(clientAddress)})`);
+  const by = joined(`\tby ${hostname} with ${protocol}`, `id ${queueId};`);
+  return `${tcpInfo}\r\n${by}\r\n\t${dateText}\r\n`;
 }
 
-/** Space before the rest of a line, or a fold where the name before it is long. */
-function fold(name: string): string {
-  return name.length > 34 ? '\r\n\t' : ' ';
+/** Both on one line, or folded between them when that line would be longer than 78 characters (RFC 5322 §2.1.1). */
+function joined(left: string, right: string): string {
+  return left.length + 1 + right.length <= 78 ? `${left} ${right}` : `${left}\r\n\t${right}`;
 }
 
 /** "[192.0.2.1]" or "[IPv6:2001:db8::1]" (§4.1.3); an IPv4-mapped address is shown as IPv4. */

@@ -15,10 +15,8 @@ const LOCAL = `${ATEXT}(?:\\.${ATEXT})*|${QUOTED}`;
 const SOURCE_ROUTE = `@${DOMAIN}(?:,@${DOMAIN})*:`;
 
 const MAILBOX = new RegExp(`^(${LOCAL})@(${DOMAIN}|${LITERAL})$`);
-const PATH = new RegExp(
-  `<(?:${SOURCE_ROUTE})?(?:(${LOCAL})@(${DOMAIN}|${LITERAL})|([Pp][Oo][Ss][Tt][Mm][Aa][Ss][Tt][Ee][Rr])|)>`,
-  'y',
-);
+const POSTMASTER = '[Pp][Oo][Ss][Tt][Mm][Aa][Ss][Tt][Ee][Rr]';
+const PATH = new RegExp(`<(?:(?:${SOURCE_ROUTE})?(${LOCAL})@(${DOMAIN}|${LITERAL})|(${POSTMASTER})|)>`, 'y');
 const DOMAIN_ONLY = new RegExp(`^${DOMAIN}$`);
 
 /** A path without its brackets and source route. */
@@ -46,8 +44,7 @@ export function parsePath(text: string, start: number): MailPath | undefined {
     if (!isValidPair(local, domain)) return undefined;
     return { path: `${local}@${domain}`, domain: domain.toLowerCase(), end };
   }
-  if (match[3] !== undefined) return { path: match[3], domain: '', end };
-  return match[0] === '<>' ? { path: '', domain: '', end } : undefined;
+  return { path: match[3] ?? '', domain: '', end };
 }
 
 /** True when `address` is local-part "@" domain of valid form and length, without brackets. */
