@@ -96,6 +96,10 @@ function note(watched: Watched, input: ServerInput, effects: readonly ServerEffe
 const said = (effects: readonly ServerEffect[], start: string) =>
   effects.some((effect) => effect.do === 'reply' && effect.text.startsWith(start));
 
+function holds(invariant: string, truth: boolean): void {
+  if (!truth) throw new Error(`${invariant} is broken`);
+}
+
 function checkStep(
   before: Watched,
   input: ServerInput,
@@ -103,32 +107,31 @@ function checkStep(
   after: Watched,
 ): void {
   const { phase } = after.session;
-  const waiting = phase.name === 'verifying' || phase.name === 'opening' || phase.name === 'committing';
   if (before.session.phase.name === 'closed') {
-    expect([effects, phase.name]).toEqual([[], 'closed']); // S6
+    holds('S6', effects.length === 0 && phase.name === 'closed');
     return;
   }
-  // S1, S4: room is held from DATA to commit or abandonData; a commit is under way only while committing.
-  expect(after.room).toBe(phase.name === 'opening' || phase.name === 'receiving' ? 1 : 0);
-  if (phase.name !== 'closed') expect(after.commits).toBe(phase.name === 'committing' ? 1 : 0);
-  if (effects.some((effect) => effect.do === 'commit')) {
-    expect(input).toEqual({ kind: 'dataFinished', end: 'complete', receivedFields: 1 });
+  const open = phase.name !== 'closed';
+  const waiting = phase.name === 'verifying' || phase.name === 'opening' || phase.name === 'committing';
+  const wellFinished =
+    input.kind === 'dataFinished' && input.end === 'complete' && input.receivedFields === 1;
+  holds(
+    'S1: a commit is under way only while committing',
+    !open || after.commits === (phase.name === 'committing' ? 1 : 0),
+  );
+  holds('S1: only good mail data', wellFinished || effects.every((effect) => effect.do !== 'commit'));
+  holds('S2', said(effects, '250 2.0.0 Ok: queued') === (input.kind === 'committed'));
+  holds('S3: one reply per command', !open || after.owed === (waiting ? 1 : 0));
+  holds('S3: no command while one is owed', !(takesCommands(after.session) && waiting));
+  holds('S4', after.room === (phase.name === 'opening' || phase.name === 'receiving' ? 1 : 0));
+  holds('S5', phase.name !== 'securing' || Object.keys(phase).length === 1);
+  if ('transaction' in phase) {
+    const recipients = phase.transaction.forwardPaths.length;
+    holds('S7', recipients <= policy.recipientsMax && (phase.name !== 'addressing' || recipients === 0));
   }
-  // S2
-  expect(said(effects, '250 2.0.0 Ok: queued')).toBe(input.kind === 'committed');
-  // S3: one reply per command, none more, none taken while one is owed.
-  if (phase.name !== 'closed') expect(after.owed).toBe(waiting ? 1 : 0);
-  expect(takesCommands(after.session) && waiting).toBe(false);
-  // S5
-  if (phase.name === 'securing') expect(Object.keys(phase)).toEqual(['name']);
-  // S7
-  if ('transaction' in phase)
-    expect(phase.transaction.forwardPaths.length).toBeLessThanOrEqual(policy.recipientsMax);
-  if (phase.name === 'addressing') expect(phase.transaction.forwardPaths).toEqual([]);
-  // The connection is closed exactly when the session says so or the client went.
-  const closes = effects.at(-1)?.do === 'close';
-  expect(phase.name === 'closed').toBe(closes || input.kind === 'disconnected');
-  expect(after.session.badCommands).toBeLessThanOrEqual(policy.badCommandsMax);
+  const ended = effects.at(-1)?.do === 'close' || input.kind === 'disconnected';
+  holds('the connection ends when the session does', open !== ended);
+  holds('bad commands have an end', after.session.badCommands <= policy.badCommandsMax);
 }
 
 describe('a server session', () => {

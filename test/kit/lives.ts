@@ -66,7 +66,7 @@ export function walkLives<State, Input, Effects>(lives: Lives<State, Input, Effe
       try {
         const { state: after, effects } = lives.receive(structuredClone(before), input);
         lives.check({ before, input, after, effects });
-        arrivals[visit(structuredClone(after), at, input)]!.push(at);
+        arrivals[visit(after, at, input)]!.push(at);
       } catch (error) {
         throw new Error(story(seen, at, input), { cause: error });
       }
