@@ -1,49 +1,22 @@
 import { describe, expect, test } from '@jest/globals';
+import {
+  dataOpened,
+  dialog,
+  local,
+  options,
+  toAddressed,
+  toCommitting,
+  toOpening,
+  toReceiving,
+  toSecuring,
+  toVerifying,
+  waysInto,
+  wellFinished,
+  word,
+} from '#kit/server-dialog.ts';
 import { parseCommandLine } from './command-line.ts';
 import { awaitsClient, openSession, receive, serverPolicy, takesCommands } from './server.machine.ts';
-import type { ServerEffect, ServerInput, ServerPolicyOptions, ServerSession } from './server-session.ts';
-
-const options: ServerPolicyOptions = {
-  hostname: 'mx.example.com',
-  postmasterDomain: 'example.com',
-  messageSizeMax: 1000,
-  recipientsMax: 2,
-  badCommandsMax: 5,
-  receivedFieldsMax: 3,
-  starttls: 'offered',
-  relay: 'denied',
-};
-
-/** A session that is spoken to in lines and facts; each answer is the effects as short words. */
-function dialog(changes: Partial<ServerPolicyOptions> = {}, tls: 'off' | 'on' = 'off') {
-  const policy = serverPolicy({ ...options, ...changes });
-  const session = openSession(tls);
-  const tell = (input: ServerInput | string) =>
-    receive(session, typeof input === 'string' ? parseCommandLine(input) : input, policy).map(word);
-  tell({ kind: 'connected' });
-  return {
-    session,
-    tell,
-    all: (...inputs: (ServerInput | string)[]) => inputs.flatMap((input) => tell(input)),
-  };
-}
-
-function word(effect: ServerEffect): string {
-  if (effect.do === 'reply') return effect.text.slice(0, /^\d{3} \d\.\d/.test(effect.text) ? 9 : 3);
-  return effect.do === 'verifyRecipient' ? `verify ${effect.forwardPath} at ${effect.domain}` : effect.do;
-}
-
-const local: ServerInput = { kind: 'recipientVerdict', verdict: 'local' };
-const dataOpened: ServerInput = { kind: 'dataOpened' };
-const wellFinished: ServerInput = { kind: 'dataFinished', end: 'complete', receivedFields: 3 };
-const toReady = ['EHLO client'];
-const toAddressing = [...toReady, 'MAIL FROM:<a@b.c>'];
-const toVerifying = [...toAddressing, 'RCPT TO:<d@e.f>'];
-const toAddressed = [...toVerifying, local];
-const toOpening = [...toAddressed, 'DATA'];
-const toReceiving = [...toOpening, dataOpened];
-const toCommitting = [...toReceiving, wellFinished];
-const toSecuring = [...toReady, 'STARTTLS'];
+import type { ServerInput, ServerSession } from './server-session.ts';
 
 describe('a session', () => {
   test('takes mail after mail', () => {
@@ -107,187 +80,6 @@ describe('a session', () => {
   });
 });
 
-describe('the order of commands', () => {
-  const lines = {
-    EHLO: 'EHLO c',
-    HELO: 'HELO c',
-    MAIL: 'MAIL FROM:<>',
-    RCPT: 'RCPT TO:<x@y.z>',
-    DATA: 'DATA',
-    RSET: 'RSET',
-    NOOP: 'NOOP a',
-    VRFY: 'VRFY a',
-    EXPN: 'EXPN a',
-    HELP: 'HELP',
-    STARTTLS: 'STARTTLS',
-    QUIT: 'QUIT',
-    UNKNOWN: 'BDAT 1',
-    MALFORMED: 'NOOP \x01',
-  };
-  const same = {
-    NOOP: '250 2.0.0',
-    VRFY: '252 2.0.0',
-    EXPN: '502 5.5.1',
-    HELP: '214 2.0.0',
-    EHLO: '250',
-    HELO: '250',
-  };
-  const inAll = {
-    ...same,
-    QUIT: '221 2.0.0',
-    UNKNOWN: '500 5.5.2',
-    MALFORMED: '500 5.5.2',
-    RSET: '250 2.0.0',
-  };
-  const verify = 'verify x@y.z at y.z';
-  const table: [string, (string | ServerInput)[], Record<keyof typeof lines, string>][] = [
-    [
-      'greeted',
-      [],
-      { ...inAll, MAIL: '503 5.5.1', RCPT: '503 5.5.1', DATA: '503 5.5.1', STARTTLS: '503 5.5.1' },
-    ],
-    [
-      'ready',
-      toReady,
-      { ...inAll, MAIL: '250 2.1.0', RCPT: '503 5.5.1', DATA: '503 5.5.1', STARTTLS: '220 2.0.0' },
-    ],
-    [
-      'addressing',
-      toAddressing,
-      { ...inAll, MAIL: '503 5.5.1', RCPT: verify, DATA: '554 5.5.1', STARTTLS: '503 5.5.1' },
-    ],
-    [
-      'addressed',
-      toAddressed,
-      { ...inAll, MAIL: '503 5.5.1', RCPT: verify, DATA: 'openData', STARTTLS: '503 5.5.1' },
-    ],
-  ];
-  const cases = table.flatMap(([phase, way, expected]) =>
-    Object.entries(lines).map(([verb, line]) => ({
-      phase,
-      way,
-      verb,
-      line,
-      first: expected[verb as keyof typeof lines],
-    })),
-  );
-
-  test.each(cases)('$verb while $phase gives $first', ({ phase, way, line, first }) => {
-    const { session, tell, all } = dialog();
-    all(...way);
-    expect(session.phase.name).toBe(phase);
-    expect(tell(line)[0]).toBe(first);
-  });
-
-  test.each(['EHLO again', 'HELO again', 'RSET'])('%s ends a transaction', (line) => {
-    const { session, all } = dialog();
-    all(...toAddressed, line);
-    expect(session.phase.name).toBe('ready');
-    expect(all('DATA')).toEqual(['503 5.5.1']);
-  });
-});
-
-describe('a refusal', () => {
-  test.each([
-    [[], 'EHLO', '501 5.5.4'],
-    [[], 'EHLO a b', '501 5.5.4'],
-    [[], 'EHLO evil(comment', '501 5.5.4'],
-    [[], `EHLO ${'n'.repeat(256)}`, '501 5.5.4'],
-    [[], 'HELO', '501 5.5.4'],
-    [[], 'RSET now', '501 5.5.4'],
-    [[], 'QUIT now', '501 5.5.4'],
-    [[], 'VRFY', '501 5.5.4'],
-    [toReady, 'STARTTLS now', '501 5.5.4'],
-    [toReady, 'MAIL a@b.c', '501 5.5.4'],
-    [toReady, 'MAIL FROM:a@b.c', '501 5.1.7'],
-    [toReady, 'MAIL FROM:<a@b.c> SIZE=1x', '501 5.5.4'],
-    [toReady, 'MAIL FROM:<a@b.c> X=1', '555 5.5.4'],
-    [toReady, 'MAIL FROM:<a@b.c> SIZE=1001', '552 5.3.4'],
-    [toAddressing, 'RCPT d@e.f', '501 5.5.4'],
-    [toAddressing, 'RCPT TO:<>', '501 5.1.3'],
-    [toAddressing, 'RCPT TO:<d@e.f> X', '555 5.5.4'],
-    [toAddressing, 'RSET now', '501 5.5.4'],
-    [toAddressed, 'DATA now', '501 5.5.4'],
-  ])('after %j, %.40s: %s, and the session is as before', (way, line, reply) => {
-    const { session, tell, all } = dialog();
-    all(...way);
-    const before = structuredClone(session.phase);
-    expect(tell(line)).toEqual([reply]);
-    expect(session.phase).toEqual(before);
-  });
-
-  test.each<[ServerInput, 'allowed' | 'denied', string, string]>([
-    [local, 'denied', '250 2.1.5', 'addressed'],
-    [{ kind: 'recipientVerdict', verdict: 'relay' }, 'allowed', '250 2.1.5', 'addressed'],
-    [{ kind: 'recipientVerdict', verdict: 'relay' }, 'denied', '550 5.7.1', 'addressing'],
-    [{ kind: 'recipientVerdict', verdict: 'unknown' }, 'allowed', '550 5.1.1', 'addressing'],
-    [{ kind: 'recipientVerdict', verdict: 'deferred' }, 'allowed', '451 4.4.3', 'addressing'],
-  ])('follows the verdict %j with relay %s: %s', (verdict, relay, reply, phase) => {
-    const { session, tell, all } = dialog({ relay });
-    all(...toVerifying);
-    expect(tell(verdict)).toEqual([reply]);
-    expect(session.phase.name).toBe(phase);
-  });
-
-  test('of one recipient leaves the others', () => {
-    const { session, all } = dialog();
-    all(...toAddressed, 'RCPT TO:<no@e.f>', { kind: 'recipientVerdict', verdict: 'unknown' });
-    expect(session.phase).toMatchObject({ name: 'addressed', transaction: { forwardPaths: ['d@e.f'] } });
-  });
-
-  test('of too many recipients lets the mail go on', () => {
-    const { all } = dialog();
-    expect(all(...toAddressed, 'RCPT TO:<2@e.f>', local).at(-1)).toBe('250 2.1.5');
-    expect(all('RCPT TO:<3@e.f>', 'RCPT TO:<4@e.f>', 'DATA')).toEqual(['452 4.5.3', '452 4.5.3', 'openData']);
-  });
-
-  test.each<[ServerInput, string]>([
-    [{ kind: 'dataFinished', end: 'bare-line-end', receivedFields: 0 }, '550 5.6.11'],
-    [{ kind: 'dataFinished', end: 'too-big', receivedFields: 0 }, '552 5.3.4'],
-    [{ kind: 'dataFinished', end: 'line-too-long', receivedFields: 0 }, '554 5.6.0'],
-    [{ kind: 'dataFinished', end: 'complete', receivedFields: 4 }, '554 5.4.6'],
-  ])('of mail data: %j gives %s', (input, reply) => {
-    const { session, all } = dialog();
-    all(...toReceiving);
-    const [first, second] = all(input);
-    expect(first).toBe('abandonData');
-    expect(reply).toMatch(second!);
-    expect(session.phase.name).toBe('ready');
-  });
-
-  test.each<[ServerInput, (string | ServerInput)[], string]>([
-    [{ kind: 'dataRefused' }, toOpening, '452 4.3.1'],
-    [{ kind: 'commitFailed', trouble: 'full' }, toCommitting, '452 4.3.1'],
-    [{ kind: 'commitFailed', trouble: 'unavailable' }, toCommitting, '451 4.3.0'],
-    [{ kind: 'commitFailed', trouble: 'too-big' }, toCommitting, '552 5.3.4'],
-  ])('for want of room: %j', (input, way, reply) => {
-    const { session, all } = dialog();
-    all(...way);
-    expect(all(input)).toEqual([reply]);
-    expect(session.phase.name).toBe('ready');
-  });
-
-  test('comes so often and no more', () => {
-    const { all } = dialog();
-    expect(all('X', 'X', 'DATA', 'X', 'X')).toEqual([
-      '500 5.5.2',
-      '500 5.5.2',
-      '503 5.5.1',
-      '500 5.5.2',
-      '421 4.7.0',
-      'close',
-    ]);
-  });
-
-  test('is forgiven by an accepted mail', () => {
-    const { session, all } = dialog();
-    all('X', 'X', 'X', 'X', ...toCommitting);
-    expect(session.badCommands).toBe(4);
-    all({ kind: 'committed', queueId: 'q' });
-    expect(session.badCommands).toBe(0);
-  });
-});
-
 describe('STARTTLS', () => {
   test('forgets the client (S5)', () => {
     const { session, tell, all } = dialog();
@@ -308,20 +100,6 @@ describe('STARTTLS', () => {
     expect(tell(input)).toEqual(['close']);
   });
 });
-
-const waysInto: Record<ServerSession['phase']['name'], (string | ServerInput)[]> = {
-  arriving: [],
-  greeted: [],
-  ready: toReady,
-  addressing: toAddressing,
-  addressed: toAddressed,
-  verifying: toVerifying,
-  opening: toOpening,
-  receiving: toReceiving,
-  committing: toCommitting,
-  securing: toSecuring,
-  closed: ['QUIT'],
-};
 
 describe('the end of a session', () => {
   const at421 = ['421 4.3.2', 'close'];
