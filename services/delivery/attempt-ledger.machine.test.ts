@@ -1,0 +1,185 @@
+import { describe, expect, test } from '@jest/globals';
+import { walkLives } from '#kit/lives.ts';
+import { type Job, type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import {
+  type LedgerState,
+  newLedger,
+  onAcknowledged,
+  onCheckpoint,
+  onFinished,
+  onInflightRequest,
+  onJob,
+  onSwept,
+} from './attempt-ledger.machine.ts';
+
+function jobOf(attemptId: string, epoch = 1, partition = 0): Job {
+  const base = { attemptId, queueId: `q-${attemptId}`, partition, epoch, ref: undefined, recipients: [] };
+  return { ...base, startByMs: 1000, trace: undefined, attempts: 0, ownTrace: false };
+}
+
+function outcomeOf(attemptId: string): Outcome {
+  const base = { attemptId, queueId: `q-${attemptId}`, kind: OutcomeKind.RELAYED, reply: undefined };
+  return { ...base, recipients: [], tls: '', jobRecipients: [] };
+}
+
+describe('the attempt ledger', () => {
+  test('starts a job once and answers its repetitions with what is known (L1, L3)', () => {
+    const ledger = newLedger<string>(0);
+    expect(onJob(ledger, jobOf('a'), 'site', 'run a')).toEqual({ kind: 'start' });
+    expect(onJob(ledger, jobOf('a'), 'site', 'again')).toEqual({ kind: 'running' });
+    onFinished(ledger, outcomeOf('a'), 5);
+    expect(onJob(ledger, jobOf('a'), 'site', 'again')).toEqual({ kind: 'outcome', outcome: outcomeOf('a') });
+    onAcknowledged(ledger, { partition: 0, epoch: 1, attemptIds: ['a', 'never heard of'] });
+    expect(onJob(ledger, jobOf('a'), 'site', 'again')).toEqual({ kind: 'outcome', outcome: outcomeOf('a') });
+  });
+
+  test('ignores jobs and acknowledgements of an older owner (L1, L2, L4)', () => {
+    const ledger = newLedger<string>(0);
+    onJob(ledger, jobOf('a', 7), 'site', 'run');
+    onFinished(ledger, outcomeOf('a'), 5);
+    expect(onJob(ledger, jobOf('b', 6), 'site', 'run')).toEqual({ kind: 'stale' });
+    onAcknowledged(ledger, { partition: 0, epoch: 6, attemptIds: ['a'] });
+    expect(ledger.unacknowledged.size).toBe(1);
+    expect(onJob(ledger, jobOf('c', 6, 1), 'site', 'run')).toEqual({ kind: 'start' });
+  });
+
+  test('tells a new owner what runs and what was never acknowledged, and fences the old one', () => {
+    const ledger = newLedger<string>(0);
+    for (const id of ['a', 'b']) onJob(ledger, jobOf(id), 'site', `run ${id}`);
+    onJob(ledger, jobOf('x', 1, 1), 'site', 'run x');
+    onFinished(ledger, outcomeOf('a'), 5);
+    onJob(ledger, jobOf('y', 1, 1), 'site', 'run y');
+    onFinished(ledger, outcomeOf('y'), 5);
+    onCheckpoint(ledger, 'b');
+    onCheckpoint(ledger, 'unknown');
+    const known = onInflightRequest(ledger, { partition: 0, epoch: 2 });
+    expect(known.running).toEqual([{ job: jobOf('b'), siteKey: 'site', run: 'run b', checkpointed: true }]);
+    expect(known.unacknowledged).toEqual([outcomeOf('a')]);
+    expect(onJob(ledger, jobOf('c', 1), 'site', 'run')).toEqual({ kind: 'stale' });
+  });
+
+  test('tells outcomes again, those told longest ago first, so many at a time (L2)', () => {
+    const ledger = newLedger<string>(0);
+    for (const [at, id] of ['a', 'b', 'c'].entries()) {
+      onJob(ledger, jobOf(id), 'site', id);
+      expect(onFinished(ledger, outcomeOf(id), at)).toBe(true);
+      expect(onFinished(ledger, outcomeOf(id), at)).toBe(false);
+    }
+    const ids = (sweep: { nowMs: number; toldBeforeMs: number; max: number }) =>
+      onSwept(ledger, sweep).map((one) => one.outcome.attemptId);
+    expect(ids({ nowMs: 10, toldBeforeMs: 1, max: 9 })).toEqual(['a', 'b']);
+    expect(ids({ nowMs: 20, toldBeforeMs: 10, max: 2 })).toEqual(['c', 'a']);
+    expect(ids({ nowMs: 30, toldBeforeMs: 10, max: 2 })).toEqual(['b']);
+  });
+
+  test('forgets acknowledged outcomes after ten to twenty minutes', () => {
+    const ledger = newLedger<string>(0);
+    onJob(ledger, jobOf('a'), 'site', 'a');
+    onFinished(ledger, outcomeOf('a'), 0);
+    onAcknowledged(ledger, { partition: 0, epoch: 1, attemptIds: ['a'] });
+    onSwept(ledger, { nowMs: 600_000, toldBeforeMs: 0, max: 1 });
+    expect(onJob(ledger, jobOf('a'), 'site', 'a').kind).toBe('outcome');
+    onSwept(ledger, { nowMs: 1_200_000, toldBeforeMs: 0, max: 1 });
+    expect(onJob(ledger, jobOf('a'), 'site', 'a').kind).toBe('start');
+  });
+
+  test('keeps a bounded number of acknowledged outcomes', () => {
+    const ledger = newLedger<string>(0);
+    for (let i = 0; i < 50_001; i++) ledger.remembered.set(`${i}`, outcomeOf(`${i}`));
+    onSwept(ledger, { nowMs: 1, toldBeforeMs: 0, max: 1 });
+    expect([ledger.remembered.size, ledger.fading.size]).toEqual([0, 50_001]);
+  });
+});
+
+type Fact =
+  | { kind: 'job'; id: string; epoch: number }
+  | { kind: 'finished'; id: string }
+  | { kind: 'acknowledged'; id: string; epoch: number }
+  | { kind: 'asked'; epoch: number }
+  | { kind: 'swept'; nowMs: number };
+
+const FACTS: Fact[] = ['a', 'b'].flatMap((id): Fact[] => [
+  { kind: 'job', id, epoch: 1 },
+  { kind: 'job', id, epoch: 2 },
+  { kind: 'finished', id },
+  { kind: 'acknowledged', id, epoch: 1 },
+  { kind: 'acknowledged', id, epoch: 2 },
+]);
+FACTS.push({ kind: 'asked', epoch: 2 }, { kind: 'swept', nowMs: 0 }, { kind: 'swept', nowMs: 600_000 });
+
+interface Watched {
+  ledger: LedgerState<string>;
+  /** How often each attempt began since it was last forgotten. */
+  begun: Record<string, number>;
+}
+
+function act({ ledger, begun }: Watched, fact: Fact): string[] {
+  switch (fact.kind) {
+    case 'job': {
+      const verdict = onJob(ledger, jobOf(fact.id, fact.epoch), 'site', fact.id);
+      if (verdict.kind === 'start') begun[fact.id] = (begun[fact.id] ?? 0) + 1;
+      return [verdict.kind];
+    }
+    case 'finished':
+      onFinished(ledger, outcomeOf(fact.id), 0);
+      return [];
+    case 'acknowledged':
+      onAcknowledged(ledger, { partition: 0, epoch: fact.epoch, attemptIds: [fact.id] });
+      return [];
+    case 'asked':
+      return onInflightRequest(ledger, { partition: 0, epoch: fact.epoch }).unacknowledged.map(
+        (o) => o.attemptId,
+      );
+    case 'swept': {
+      const told = onSwept(ledger, { nowMs: fact.nowMs, toldBeforeMs: 0, max: 9 });
+      // Time starts anew, so that the walk ends.
+      ledger.rotatedAtMs = 0;
+      for (const one of told) one.toldAtMs = 0;
+      for (const id of ['a', 'b']) if (!isKnown(ledger, id)) begun[id] = 0;
+      return told.map((one) => one.outcome.attemptId);
+    }
+  }
+}
+
+function isKnown(ledger: LedgerState<string>, id: string): boolean {
+  return [ledger.running, ledger.unacknowledged, ledger.remembered, ledger.fading].some((map) => map.has(id));
+}
+
+function epochOf({ ledger }: Watched): number {
+  return ledger.epochs.get(0) ?? 0;
+}
+
+function checkAttempt(id: string, before: Watched, input: Fact, after: Watched): void {
+  const { running, unacknowledged, remembered, fading } = after.ledger;
+  const places = [running.has(id), unacknowledged.has(id), remembered.has(id) || fading.has(id)];
+  expect(places.filter(Boolean).length).toBeLessThanOrEqual(1);
+  expect(after.begun[id] ?? 0).toBeLessThanOrEqual(1);
+  const gone = before.ledger.unacknowledged.has(id) && !unacknowledged.has(id);
+  if (gone) expect(input).toMatchObject({ kind: 'acknowledged', id });
+}
+
+describe('every life of the attempt ledger', () => {
+  test('runs no known attempt twice, loses no outcome, never goes back to an older owner', () => {
+    const walked = walkLives<Watched, Fact, string[]>({
+      starts: [{ ledger: newLedger<string>(0), begun: {} }],
+      inputs: () => FACTS,
+      receive: (state, fact) => ({ state, effects: act(state, fact) }),
+      key: ({ ledger, begun }) =>
+        JSON.stringify([
+          [...ledger.running.keys()].sort(),
+          [...ledger.unacknowledged.keys()],
+          [...ledger.remembered.keys()].sort(),
+          [...ledger.fading.keys()].sort(),
+          [...ledger.epochs],
+          begun,
+        ]),
+      check: ({ before, input, after, effects }) => {
+        for (const id of ['a', 'b']) checkAttempt(id, before, input, after);
+        expect(epochOf(after)).toBeGreaterThanOrEqual(epochOf(before));
+        if (input.kind === 'asked') expect(effects).toEqual([...before.ledger.unacknowledged.keys()]);
+        if (input.kind === 'job' && input.epoch < epochOf(before)) expect(effects).toEqual(['stale']);
+      },
+    });
+    expect(walked.states.length).toBeGreaterThan(100);
+  });
+});

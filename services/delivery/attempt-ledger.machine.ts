@@ -1,0 +1,151 @@
+// Knows every attempt of this worker from its arrival until long after its outcome was acknowledged, so that no job runs
+// twice and no outcome is lost. Never sends anything, never reads a clock. Mutates its state in place.
+//
+//   unknown ──job──▶ running ──finished──▶ unacknowledged ──acknowledged──▶ remembered ──10 min, or too many──▶ unknown
+//                                             │      ▲
+//                                             └─due──┘ (sent again)
+//
+// Invariants:
+//  L1  A job starts only when its attempt id is unknown and its epoch is not older than the newest of its partition.
+//  L2  An outcome is told again and again until an acknowledgement of the newest epoch names it.
+//  L3  A repeated job is answered with what is known of it: running, or its outcome.
+//  L4  Epochs of a partition never fall.
+import type { Job, Outcome } from '#proto/postrider/v1/job.ts';
+
+/** An accepted job that has no outcome yet. `R` is what the shell keeps with it. */
+export interface Running<R> {
+  readonly job: Job;
+  readonly siteKey: string;
+  readonly run: R;
+  checkpointed: boolean;
+}
+
+export interface Untold {
+  readonly outcome: Outcome;
+  readonly partition: number;
+  toldAtMs: number;
+}
+
+export interface LedgerState<R> {
+  running: Map<string, Running<R>>;
+  /** Those told longest ago stand first. */
+  unacknowledged: Map<string, Untold>;
+  /** Outcomes that were acted on: this generation and the one before. */
+  remembered: Map<string, Outcome>;
+  fading: Map<string, Outcome>;
+  rotatedAtMs: number;
+  /** Newest epoch by partition. */
+  epochs: Map<number, number>;
+}
+
+/** What to do with a job that arrived. */
+export type JobVerdict =
+  | { kind: 'start' }
+  | { kind: 'running' }
+  | { kind: 'outcome'; outcome: Outcome }
+  | { kind: 'stale' };
+
+/** Acknowledged outcomes are kept for one to two of these. */
+const GENERATION_MS = 600_000;
+const GENERATION_MAX = 50_000;
+
+const START: JobVerdict = { kind: 'start' };
+const RUNNING: JobVerdict = { kind: 'running' };
+const STALE: JobVerdict = { kind: 'stale' };
+
+export function newLedger<R>(nowMs: number): LedgerState<R> {
+  return {
+    running: new Map(),
+    unacknowledged: new Map(),
+    remembered: new Map(),
+    fading: new Map(),
+    rotatedAtMs: nowMs,
+    epochs: new Map(),
+  };
+}
+
+/** A job arrived; on `start` it is running from now on (L1, L3). */
+export function onJob<R>(state: LedgerState<R>, job: Job, siteKey: string, run: R): JobVerdict {
+  if (!raiseEpoch(state, job.partition, job.epoch)) return STALE;
+  const id = job.attemptId;
+  if (state.running.has(id)) return RUNNING;
+  const outcome = state.unacknowledged.get(id)?.outcome ?? state.remembered.get(id) ?? state.fading.get(id);
+  if (outcome !== undefined) return { kind: 'outcome', outcome };
+  state.running.set(id, { job, siteKey, run, checkpointed: false });
+  return START;
+}
+
+/** Its final dot is about to be written. */
+export function onCheckpoint<R>(state: LedgerState<R>, attemptId: string): void {
+  const running = state.running.get(attemptId);
+  if (running !== undefined) running.checkpointed = true;
+}
+
+/** The attempt is over, and its outcome is told now. Returns false when it was over before. */
+export function onFinished<R>(state: LedgerState<R>, outcome: Outcome, nowMs: number): boolean {
+  const running = state.running.get(outcome.attemptId);
+  if (running === undefined) return false;
+  state.running.delete(outcome.attemptId);
+  state.unacknowledged.set(outcome.attemptId, { outcome, partition: running.job.partition, toldAtMs: nowMs });
+  return true;
+}
+
+/** An owner acted on outcomes. An owner of an older epoch is not the owner any more (L2). */
+export function onAcknowledged<R>(
+  state: LedgerState<R>,
+  ack: { partition: number; epoch: number; attemptIds: readonly string[] },
+): void {
+  if (!raiseEpoch(state, ack.partition, ack.epoch)) return;
+  for (const id of ack.attemptIds) {
+    const untold = state.unacknowledged.get(id);
+    if (untold === undefined) continue;
+    state.unacknowledged.delete(id);
+    state.remembered.set(id, untold.outcome);
+  }
+}
+
+/** A new owner asks: what of the partition is running, and what has it not acted on. Fences older owners (L4). */
+export function onInflightRequest<R>(
+  state: LedgerState<R>,
+  request: { partition: number; epoch: number },
+): { running: Running<R>[]; unacknowledged: Outcome[] } {
+  raiseEpoch(state, request.partition, request.epoch);
+  const running: Running<R>[] = [];
+  for (const one of state.running.values()) if (one.job.partition === request.partition) running.push(one);
+  const unacknowledged: Outcome[] = [];
+  for (const one of state.unacknowledged.values()) {
+    if (one.partition === request.partition) unacknowledged.push(one.outcome);
+  }
+  return { running, unacknowledged };
+}
+
+/** At most `max` outcomes that were last told before `toldBeforeMs`; they count as told now. Forgets what is old. */
+export function onSwept<R>(
+  state: LedgerState<R>,
+  sweep: { nowMs: number; toldBeforeMs: number; max: number },
+): Untold[] {
+  if (state.remembered.size > GENERATION_MAX || sweep.nowMs - state.rotatedAtMs >= GENERATION_MS) {
+    state.fading = state.remembered;
+    state.remembered = new Map();
+    state.rotatedAtMs = sweep.nowMs;
+  }
+  const due: Untold[] = [];
+  for (const one of state.unacknowledged.values()) {
+    if (one.toldAtMs > sweep.toldBeforeMs || due.length >= sweep.max) break;
+    due.push(one);
+  }
+  for (const one of due) {
+    one.toldAtMs = sweep.nowMs;
+    state.unacknowledged.delete(one.outcome.attemptId);
+    state.unacknowledged.set(one.outcome.attemptId, one);
+  }
+  return due;
+}
+
+/** False when `epoch` is older than the newest that was seen. */
+function raiseEpoch<R>(state: LedgerState<R>, partition: number, epoch: number): boolean {
+  const newest = state.epochs.get(partition) ?? 0;
+  if (epoch < newest) return false;
+  if (epoch > newest) state.epochs.set(partition, epoch);
+  return true;
+}
