@@ -61,7 +61,10 @@ export class Leases {
       attempt.worker = worker;
       return;
     }
-    if (attempt.job === undefined || attempt.site === undefined) return this.#partition.lost(attempt);
+    if (attempt.job === undefined || attempt.site === undefined) {
+      this.#partition.lost(attempt);
+      return;
+    }
     this.#partition.attempts.remove(attempt.id);
     attempt.sentAtMs = now();
     this.#partition.attempts.add(attempt);

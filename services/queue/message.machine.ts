@@ -165,7 +165,10 @@ function whileRouting(
   message.recipients.forEach((recipient, position) => {
     const route = recipient.phase === 'routing' ? routes.get(recipient.domain) : undefined;
     if (route === undefined) return;
-    if (route.kind !== 'site') return applyResult(message, recipient, route, nowMs, policy);
+    if (route.kind !== 'site') {
+      applyResult(message, recipient, route, nowMs, policy);
+      return;
+    }
     recipient.phase = 'ready';
     recipient.siteKey = route.site.key;
     const group = bySite.get(route.site.key);

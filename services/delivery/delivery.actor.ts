@@ -1,0 +1,151 @@
+// A delivery worker: puts together shards, ledger, sites and carriers, drives them by two coarse timers, and stops in
+// order: give back what waits, finish what runs, say goodbye.
+
+import { hostname } from 'node:os';
+import type { Config } from '#libs/config/schema.ts';
+import { DirectGet } from '#libs/nats/direct-get.ts';
+import type { Link } from '#libs/nats/link.ts';
+import { shardOf } from '#libs/nats/placement.ts';
+import type { Telemetry } from '#libs/telemetry/telemetry.ts';
+import type { Outcome } from '#proto/postrider/v1/job.ts';
+import type { Attempt } from './attempt.ts';
+import { Checkpoints } from './checkpoints.actor.ts';
+import { MaildirGateway } from './gateways/maildir.ts';
+import { Instruments } from './instruments.ts';
+import { Intake } from './intake.actor.ts';
+import { openCarrier } from './open-carrier.ts';
+import { Outbox } from './outbox.actor.ts';
+import { PackCache } from './pack-cache.actor.ts';
+import { Shards } from './shards.actor.ts';
+import type { SiteContext } from './site.actor.ts';
+import { Sites } from './sites.actor.ts';
+
+const SWEEP_MS = 250;
+/** How long attempts that run may take when the worker stops. */
+const STOP_WITHIN_MS = 20_000;
+
+export interface DeliveryOptions {
+  config: Config;
+  telemetry: Pick<Telemetry, 'tracing' | 'metrics' | 'logger'>;
+  link: Link;
+}
+
+export class Delivery {
+  readonly #link: Link;
+  readonly #instruments: Instruments;
+  readonly #outbox: Outbox;
+  readonly #intake: Intake;
+  readonly #sites: Sites;
+  readonly #shards: Shards;
+  readonly #gateway = new MaildirGateway();
+  readonly #timer: NodeJS.Timeout;
+  readonly #now = () => Date.now();
+
+  constructor({ config, telemetry, link }: DeliveryOptions) {
+    const { delivery, nats } = config;
+    const { logger } = telemetry;
+    const now = this.#now;
+    this.#link = link;
+    const cache = new PackCache(new DirectGet(link), delivery.packCacheMax);
+    this.#outbox = new Outbox(link);
+    this.#intake = new Intake({
+      link,
+      partitions: nats.partitions,
+      outbox: this.#outbox,
+      now,
+      onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
+      onTrouble: (reason) => logger.error({ reason }, 'unreadable message'),
+    });
+    const checkpoints = new Checkpoints({ link, onPassed: (id) => this.#intake.checkpointed(id) });
+    const carriers = {
+      config,
+      cache,
+      checkpoints,
+      gateway: this.#gateway,
+      now,
+      hostname: config.hostname ?? hostname(),
+    };
+    const context: SiteContext = {
+      policy: {
+        connectionsMax: delivery.siteConnectionsMax,
+        connectionMailsMax: delivery.connectionMailsMax,
+        connectionIdleMaxMs: delivery.connectionIdleMax,
+        backoffMinMs: delivery.backoffMin,
+        backoffMaxMs: delivery.backoffMax,
+      },
+      now,
+      random: Math.random,
+      openCarrier: (site, onEvent) => openCarrier(carriers, site, onEvent),
+      finished: (attempt, outcome) => this.#finished(attempt, outcome),
+      begun: (attempt, site) => this.#instruments.begun(attempt, site.key),
+      tell: (partition, status) => this.#outbox.site(partition, status),
+      onSuspended: (site, standing) => logger.warn({ site, ...standing }, 'site suspended'),
+    };
+    this.#sites = new Sites(context, (siteKey) => shardOf(siteKey, delivery.shards));
+    this.#shards = new Shards({
+      link,
+      shards: delivery.shards,
+      now,
+      onJobs: (message) => this.#intake.jobs(message),
+      drain: (shard) => this.#sites.drain(shard),
+      running: (shard) => this.#sites.running(shard),
+    });
+    this.#instruments = new Instruments(telemetry.tracing, telemetry.metrics, {
+      totals: () => this.#sites.totals(),
+      shards: () => this.#shards.held,
+      unacknowledged: () => this.#intake.unacknowledged,
+      packOctets: () => cache.octets,
+    });
+    this.#timer = setInterval(() => this.#sweep(), sweepMsOf(delivery.timeoutScale));
+  }
+
+  async start(): Promise<void> {
+    this.#intake.start();
+    await this.#shards.start();
+  }
+
+  /** Shards that are served now. */
+  get shards(): number {
+    return this.#shards.held;
+  }
+
+  async stop(): Promise<void> {
+    const untilMs = this.#now() + STOP_WITHIN_MS;
+    this.#shards.leaveAll();
+    while (this.#sites.totals().running > 0 && this.#now() < untilMs) await pause(20);
+    this.#sites.abort({ code: 0, enhanced: '4.3.2', text: 'the worker was stopped', host: '' });
+    this.#outbox.flushNow();
+    // Owners that act on the last outcomes now need not ask for them again.
+    const goodbyeMs = this.#now() + 1000;
+    while (this.#intake.unacknowledged > 0 && this.#now() < goodbyeMs) await pause(20);
+    clearInterval(this.#timer);
+    await this.#shards.leave();
+    this.#intake.stop();
+    this.#instruments.sweep();
+    await this.#gateway.close();
+    await this.#link.flush();
+  }
+
+  #finished(attempt: Attempt, outcome: Outcome): void {
+    this.#intake.finished(attempt, outcome);
+    this.#instruments.finished(attempt, outcome, this.#now());
+  }
+
+  #sweep(): void {
+    const nowMs = this.#now();
+    this.#sites.sweep(nowMs);
+    this.#shards.sweep(nowMs);
+    this.#intake.sweep();
+    this.#gateway.sweep(nowMs);
+    this.#instruments.sweep();
+  }
+}
+
+/** Tests that scale the timeouts down need a finer clock. */
+function sweepMsOf(timeoutScale: number): number {
+  return Math.max(10, Math.min(SWEEP_MS, Math.round(SWEEP_MS * timeoutScale * 4)));
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}

@@ -1,0 +1,95 @@
+// What this worker shows of itself: a span and a count per attempt, gauges of its sites and connections. No recipient
+// addresses.
+import type { Metrics } from '#libs/telemetry/metrics.ts';
+import type { Tracing } from '#libs/telemetry/tracing.ts';
+import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import type { Attempt } from './attempt.ts';
+import type { SiteTotals } from './sites.actor.ts';
+
+const SECONDS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300];
+
+const NAME_OF: Record<number, string> = {
+  [OutcomeKind.DELIVERED]: 'delivered',
+  [OutcomeKind.RELAYED]: 'relayed',
+  [OutcomeKind.DEFERRED]: 'deferred',
+  [OutcomeKind.FAILED]: 'failed',
+  [OutcomeKind.RETURNED]: 'returned',
+};
+
+export interface Readings {
+  totals: () => SiteTotals;
+  shards: () => number;
+  unacknowledged: () => number;
+  packOctets: () => number;
+}
+
+export class Instruments {
+  readonly #tracing: Tracing;
+  readonly #outcomes: ReturnType<Metrics['counter']>;
+  readonly #seconds: ReturnType<Metrics['histogram']>;
+  /** Counted here and handed on once a second: a label set per mail would cost more than the count. */
+  #counts = new Map<OutcomeKind, number>();
+
+  constructor(tracing: Tracing, metrics: Metrics, readings: Readings) {
+    this.#tracing = tracing;
+    this.#outcomes = metrics.counter(
+      'postrider_delivery_attempts_total',
+      'Attempts by outcome; a rising share of deferred means trouble at sites, of failed trouble with addresses.',
+    );
+    this.#seconds = metrics.histogram(
+      'postrider_delivery_attempt_seconds',
+      'From the moment a connection carries an attempt to its outcome.',
+      SECONDS,
+    );
+    const gauge = (name: string, help: string, read: () => number) =>
+      metrics.gauge(`postrider_delivery_${name}`, help, read);
+    gauge('connections', 'Connections open or being opened.', () => readings.totals().connections);
+    gauge('waiting', 'Jobs that wait for a connection.', () => readings.totals().waiting);
+    gauge('running', 'Attempts that a connection carries.', () => readings.totals().running);
+    gauge('sites', 'Sites known.', () => readings.totals().sites);
+    gauge('sites_suspended', 'Sites whose host was found down.', () => readings.totals().suspended);
+    gauge('shards', 'Shards served here.', readings.shards);
+    gauge('unacknowledged', 'Outcomes no owner acted on yet; near 0 when healthy.', readings.unacknowledged);
+    gauge('pack_cache_octets', 'Octets of fetched packs kept.', readings.packOctets);
+  }
+
+  begun(attempt: Attempt, siteKey: string): void {
+    const { job } = attempt;
+    if (job.trace === undefined) return;
+    const attributes = {
+      'mail.queue_id': job.queueId,
+      'mail.attempt': job.attempts + 1,
+      'mail.site': siteKey,
+    };
+    attempt.span = job.ownTrace
+      ? this.#tracing.startRoot('deliver attempt', { kind: 'client', attributes, links: [job.trace] })
+      : this.#tracing.start('deliver attempt', job.trace, { kind: 'client', attributes });
+  }
+
+  finished(attempt: Attempt, outcome: Outcome, nowMs: number): void {
+    this.#counts.set(outcome.kind, (this.#counts.get(outcome.kind) ?? 0) + 1);
+    if (attempt.startedAtMs > 0) this.#seconds.record((nowMs - attempt.startedAtMs) / 1000);
+    const { span } = attempt;
+    if (span === undefined) return;
+    attempt.span = undefined;
+    const { reply } = outcome;
+    span.set({
+      'smtp.status_code': reply?.code ?? 0,
+      'smtp.enhanced_code': reply?.enhanced ?? '',
+      'tls.protocol.version': outcome.tls,
+      'server.address': reply?.host ?? '',
+      'mail.outcome': NAME_OF[outcome.kind] ?? '',
+    });
+    if (outcome.kind === OutcomeKind.DEFERRED || outcome.kind === OutcomeKind.FAILED) {
+      span.fail(`${reply?.code ?? 0} ${reply?.enhanced ?? ''}`);
+    }
+    span.end();
+  }
+
+  /** Hands the counts on. Called about once a second. */
+  sweep(): void {
+    for (const [kind, count] of this.#counts)
+      this.#outcomes.add(count, { outcome: NAME_OF[kind] ?? 'unknown' });
+    this.#counts = new Map();
+  }
+}

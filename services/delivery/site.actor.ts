@@ -1,0 +1,223 @@
+// One site: feeds its machine, opens and closes its carriers, tells owners where it stands and the ledger what became of
+// each attempt.
+//
+// Fails: a host that does not serve us suspends the site and gives waiting jobs back; trouble with one mail is that
+// attempt's outcome and nothing more.
+import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import type { Reply } from '#proto/postrider/v1/mail.ts';
+import type { Site } from '#proto/postrider/v1/route.ts';
+import { type Attempt, outcomeForAll } from './attempt.ts';
+import type { Carrier, CarrierEvent } from './carrier.ts';
+import { DeadAddresses } from './route-order.ts';
+import {
+  isForgettable,
+  newSite,
+  type ReturnCause,
+  receive,
+  type SiteInput,
+  type SitePolicy,
+  type SiteStanding,
+  type SiteState,
+  standing,
+  waitingCount,
+} from './site.machine.ts';
+
+/** Window that owners assume before a site has said anything. */
+const ASSUMED_WINDOW = 64;
+
+/** What every site of the worker uses. */
+export interface SiteContext {
+  readonly policy: SitePolicy;
+  readonly now: () => number;
+  /** Random in [0, 1). */
+  readonly random: () => number;
+  /** Makes a carrier that begins to connect; it tells nothing before it is returned. */
+  openCarrier(site: SiteActor, onEvent: (event: CarrierEvent) => void): Carrier;
+  /** The attempt is over. */
+  finished(attempt: Attempt, outcome: Outcome): void;
+  begun(attempt: Attempt, site: SiteActor): void;
+  tell(partition: number, status: { siteKey: string } & SiteStanding): void;
+  onSuspended(siteKey: string, standing: SiteStanding): void;
+}
+
+export class SiteActor {
+  readonly key: string;
+  readonly shard: number;
+  readonly dead = new DeadAddresses();
+  /** The newest route that an owner sent. */
+  site: Site;
+  readonly #context: SiteContext;
+  readonly #state: SiteState<Attempt>;
+  readonly #carriers = new Map<number, Carrier>();
+  /** What each busy carrier carries. */
+  readonly #carried = new Map<number, Attempt>();
+  readonly #partitions = new Set<number>();
+  #usedAtMs = 0;
+
+  constructor(site: Site, shard: number, context: SiteContext) {
+    this.key = site.key;
+    this.shard = shard;
+    this.site = site;
+    this.#context = context;
+    this.#state = newSite(context.policy);
+  }
+
+  get waiting(): number {
+    return waitingCount(this.#state);
+  }
+
+  get carriers(): number {
+    return this.#carriers.size;
+  }
+
+  /** Attempts that are being carried. */
+  get running(): number {
+    return this.#carried.size;
+  }
+
+  get phase(): string {
+    return this.#state.phase.name;
+  }
+
+  /** New jobs for the site; the route that came with them is the newest. */
+  arrived(site: Site, attempts: readonly Attempt[]): void {
+    this.site = site;
+    const nowMs = this.#context.now();
+    this.#usedAtMs = nowMs;
+    for (const { job } of attempts) this.#meet(job.partition);
+    this.#feed({ kind: 'arrived', jobs: attempts, nowMs });
+  }
+
+  sweep(nowMs: number): void {
+    for (const carrier of this.#carriers.values()) carrier.sweep(nowMs);
+    this.#feed({ kind: 'swept', nowMs });
+  }
+
+  /** Gives back what waits and closes what is idle; what runs goes on. */
+  drain(): void {
+    this.#feed({ kind: 'drained' });
+  }
+
+  /** Ends everything now; attempts that run are told as deferred by `reply`. */
+  abort(reply: Reply): void {
+    this.drain();
+    for (const carrier of this.#carriers.values()) carrier.destroy();
+    this.#carriers.clear();
+    for (const attempt of this.#carried.values()) {
+      const deferred = { kind: OutcomeKind.DEFERRED, reply, tls: '' };
+      this.#context.finished(attempt, outcomeForAll(attempt.job, deferred));
+    }
+    this.#carried.clear();
+  }
+
+  isForgettable(nowMs: number, unusedForMs: number): boolean {
+    return this.#usedAtMs + unusedForMs < nowMs && isForgettable(this.#state, nowMs);
+  }
+
+  /** An owner that is new to the site learns what differs from what it assumes. */
+  #meet(partition: number): void {
+    if (this.#partitions.has(partition)) return;
+    this.#partitions.add(partition);
+    const status = this.#standing();
+    if (status.window !== ASSUMED_WINDOW) this.#context.tell(partition, { siteKey: this.key, ...status });
+  }
+
+  #feed(input: SiteInput<Attempt>): void {
+    for (const effect of receive(this.#state, input, this.#context.policy)) {
+      switch (effect.kind) {
+        case 'open':
+          this.#open(effect.connection);
+          break;
+        case 'carry':
+          this.#carry(effect.connection, effect.job);
+          break;
+        case 'close':
+          this.#close(effect.connection);
+          break;
+        case 'giveBack':
+          this.#giveBack(effect.jobs, effect.cause);
+          break;
+        case 'tell':
+          this.#tell(this.#partitions);
+          if (this.phase === 'suspended') this.#context.onSuspended(this.key, this.#standing());
+          break;
+      }
+    }
+  }
+
+  #open(connection: number): void {
+    const carrier = this.#context.openCarrier(this, (event) => this.#heard(connection, event));
+    this.#carriers.set(connection, carrier);
+  }
+
+  #carry(connection: number, attempt: Attempt): void {
+    this.#carried.set(connection, attempt);
+    attempt.startedAtMs = this.#context.now();
+    this.#context.begun(attempt, this);
+    this.#carriers.get(connection)!.carry(attempt);
+  }
+
+  #close(connection: number): void {
+    const carrier = this.#carriers.get(connection);
+    this.#carriers.delete(connection);
+    carrier?.quit();
+  }
+
+  #heard(connection: number, event: CarrierEvent): void {
+    // After an abort nothing is heard any more.
+    if (!this.#carriers.has(connection)) return;
+    const nowMs = this.#context.now();
+    const attempt = this.#carried.get(connection);
+    this.#carried.delete(connection);
+    const gone = event.kind !== 'ready' && (event.kind !== 'finished' || event.connectionIs === 'spent');
+    if (gone) this.#carriers.delete(connection);
+    switch (event.kind) {
+      case 'ready':
+        this.#feed({ kind: 'ready', connection, nowMs });
+        break;
+      case 'finished':
+        this.#context.finished(event.attempt, event.outcome);
+        this.#feed({ kind: 'finished', connection, connectionIs: event.connectionIs, nowMs });
+        break;
+      case 'stale':
+        this.#feed({ kind: 'stale', connection, job: event.attempt, nowMs });
+        break;
+      case 'closed':
+        if (attempt !== undefined) this.#context.finished(attempt, event.outcome!);
+        this.#feed({ kind: 'closed', connection, nowMs });
+        break;
+      case 'down': {
+        if (attempt !== undefined) this.#context.finished(attempt, event.outcome!);
+        const jitter = this.#context.random();
+        this.#feed({ kind: 'down', connection, reason: event.reason, jitter, nowMs });
+        break;
+      }
+    }
+  }
+
+  #standing(): SiteStanding {
+    return standing(this.#state, this.#context.policy);
+  }
+
+  #giveBack(attempts: Attempt[], cause: ReturnCause): void {
+    const reply = replyOf(cause, this.#standing().reason);
+    const partitions = new Set<number>();
+    for (const attempt of attempts) {
+      partitions.add(attempt.job.partition);
+      const returned = { kind: OutcomeKind.RETURNED, reply, tls: '' };
+      this.#context.finished(attempt, outcomeForAll(attempt.job, returned));
+    }
+    // Told again to those who seem not to know.
+    if (cause === 'suspended') this.#tell(partitions);
+  }
+
+  #tell(partitions: ReadonlySet<number>): void {
+    const status = { siteKey: this.key, ...this.#standing() };
+    for (const partition of partitions) this.#context.tell(partition, status);
+  }
+}
+
+function replyOf(cause: ReturnCause, reason: Reply | undefined): Reply {
+  const text = cause === 'late' ? 'no connection became free in time' : 'another worker takes over the site';
+  return reason ?? { code: 0, enhanced: '4.4.5', text, host: '' };
+}
