@@ -63,6 +63,19 @@ export function ruleOnReply(stage: Stage, code: number): Ruling {
   return OUT_OF_STEP;
 }
 
+/**
+ * Rules on a mail before it is offered: a server that says how much it takes need not be asked (RFC 1870 §6.1, RFC 3463
+ * 5.3.4). Undefined when the mail fits; `sizeMax` 0 means no limit. Octets.
+ */
+export function ruleOnSize(
+  size: number,
+  sizeMax: number,
+): { readonly fate: Fate; readonly reply: SmtpReply } | undefined {
+  if (sizeMax === 0 || size <= sizeMax) return undefined;
+  const text = `the mail of ${size} octets is over the server's limit of ${sizeMax}`;
+  return { fate: 'failed', reply: { code: 552, enhanced: '5.3.4', text } };
+}
+
 export type Silence = 'lost' | 'timed out' | 'malformed' | 'refused';
 
 const TROUBLE: Record<Silence, { enhanced: string; words: string }> = {
@@ -88,8 +101,8 @@ const DOING: Record<Stage, string> = {
 /** Our own words for a session in which no proper reply came; always temporary. `detail` may be ''. */
 export function replyOfSilence(stage: Stage, silence: Silence, detail: string): SmtpReply {
   const { enhanced, words } = TROUBLE[silence];
-  const text = detail === '' ? `${words} ${DOING[stage]}` : `${words} ${DOING[stage]}: ${detail}`;
-  return { code: 0, enhanced, text };
+  const what = silence === 'refused' ? words : `${words} ${DOING[stage]}`;
+  return { code: 0, enhanced, text: detail === '' ? what : `${what}: ${detail}` };
 }
 
 /** Milliseconds to wait at each stage (RFC 5321 §4.5.3.2; connect and handshake are ours). */

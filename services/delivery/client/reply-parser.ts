@@ -29,7 +29,7 @@ export class ReplyParser {
   push(piece: Uint8Array): ServerReply[] | { malformed: string } {
     const replies = this.#replies;
     replies.length = 0;
-    const text = this.#rest + Buffer.from(piece.buffer, piece.byteOffset, piece.length).latin1Slice();
+    const text = this.#rest + Buffer.from(piece.buffer, piece.byteOffset, piece.length).toString('latin1');
     let start = 0;
     for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
       const stop = end > start && text.charCodeAt(end - 1) === 13 ? end - 1 : end;
@@ -40,6 +40,11 @@ export class ReplyParser {
     this.#rest = start === 0 ? text : text.slice(start);
     if (this.#rest.length > LINE_MAX) return { malformed: printable(this.#rest) };
     return replies;
+  }
+
+  /** True when all that was said were whole replies. */
+  get isClean(): boolean {
+    return this.#rest === '' && this.#lines.length === 0;
   }
 
   /** Forgets a reply that is not complete: after STARTTLS nothing said before counts (RFC 3207 §4.2). */
