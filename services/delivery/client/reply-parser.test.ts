@@ -3,8 +3,8 @@ import { ReplyParser, type ServerReply } from './reply-parser.ts';
 
 /** All replies of `text`, given in one piece; the message of what is malformed. */
 function parse(text: string, parser = new ReplyParser()): ServerReply[] | string {
-  const parsed = parser.push(Buffer.from(text, 'latin1'));
-  return 'malformed' in parsed ? parsed.malformed : [...parsed];
+  const replies = [...parser.push(Buffer.from(text, 'latin1'))];
+  return parser.malformed ?? replies;
 }
 
 describe('a reply', () => {
@@ -73,6 +73,13 @@ describe('what is no reply', () => {
     expect(typeof parse(`250 ${'x'.repeat(4100)}`)).toBe('string');
     expect(typeof parse('250-x\r\n'.repeat(257))).toBe('string');
     expect(typeof parse('250-x\r\n'.repeat(255) + '250 x\r\n')).toBe('object');
+  });
+
+  test('does not take back the replies before it, and ends the reading', () => {
+    const parser = new ReplyParser();
+    expect(parser.push(Buffer.from('250 ok\r\nwhat?\r\n250 ok\r\n')).map(({ code }) => code)).toEqual([250]);
+    expect(parser.malformed).toBe('what?');
+    expect(parser.push(Buffer.from('250 ok\r\n'))).toEqual([]);
   });
 
   test('is forgotten when TLS begins', () => {

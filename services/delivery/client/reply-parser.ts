@@ -21,25 +21,31 @@ export class ReplyParser {
   #code = '';
   #lines: string[] = [];
   #replies: ServerReply[] = [];
+  #malformed: string | undefined;
 
   /**
-   * The replies that `piece` completes; `malformed` when the server broke the syntax, with what it said. A space before
-   * the code and a bare LF are forgiven. The array is reused: read it before the next call.
+   * The replies that `piece` completes, also when something malformed follows them; nothing is read after that. A space
+   * before the code and a bare LF are forgiven. The array is reused: read it before the next call.
    */
-  push(piece: Uint8Array): ServerReply[] | { malformed: string } {
+  push(piece: Uint8Array): ServerReply[] {
     const replies = this.#replies;
     replies.length = 0;
+    if (this.#malformed !== undefined) return replies;
     const text = this.#rest + Buffer.from(piece.buffer, piece.byteOffset, piece.length).toString('latin1');
     let start = 0;
     for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
       const stop = end > start && text.charCodeAt(end - 1) === 13 ? end - 1 : end;
-      const malformed = this.#line(text.slice(start, stop));
-      if (malformed !== undefined) return { malformed };
+      if (!this.#line(text.slice(start, stop))) return replies;
       start = end + 1;
     }
     this.#rest = start === 0 ? text : text.slice(start);
-    if (this.#rest.length > LINE_MAX) return { malformed: printable(this.#rest) };
+    if (this.#rest.length > LINE_MAX) this.#malformed = printable(this.#rest);
     return replies;
+  }
+
+  /** What the server said instead of a reply; undefined while it keeps to the syntax. */
+  get malformed(): string | undefined {
+    return this.#malformed;
   }
 
   /** True when all that was said were whole replies. */
@@ -54,17 +60,21 @@ export class ReplyParser {
     this.#code = '';
   }
 
-  #line(raw: string): string | undefined {
+  /** False when the line is not one of a reply. */
+  #line(raw: string): boolean {
     const line = raw.charCodeAt(0) === 32 ? raw.trimStart() : raw;
     const code = line.slice(0, 3);
     const mark = line.charCodeAt(3);
     const isCode = /^[2-5]\d\d$/.test(code) && (line.length === 3 || mark === 32 || mark === 45);
     const fits = this.#code === '' || this.#code === code;
-    if (!isCode || !fits || this.#lines.length >= LINES_MAX) return printable(raw);
+    if (!isCode || !fits || this.#lines.length >= LINES_MAX) {
+      this.#malformed = printable(raw);
+      return false;
+    }
     this.#code = code;
     this.#lines.push(line.slice(4));
     if (mark !== 45) this.#complete();
-    return undefined;
+    return true;
   }
 
   #complete(): void {

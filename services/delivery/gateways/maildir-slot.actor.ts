@@ -19,7 +19,7 @@ export interface MaildirSlotOptions {
   hostname: string;
   gateway: MaildirGateway;
   cache: PackCache;
-  checkpoints: Checkpoints;
+  checkpoints: Pick<Checkpoints, 'pass'>;
   now: () => number;
   onEvent: (event: CarrierEvent) => void;
 }

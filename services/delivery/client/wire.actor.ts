@@ -1,0 +1,111 @@
+// One socket to a mail server: connects, turns to TLS, writes, and tells what comes. It knows nothing of SMTP but QUIT.
+//
+// Fails: whatever ends the socket is told once, as `lost` with the system's words.
+import { connect, isIP, Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Target } from '../route-order.ts';
+
+export interface WireListener {
+  connected(): void;
+  secured(): void;
+  arrived(piece: Buffer): void;
+  /** All that was written has gone to the system; told after a `write` that was `full`. */
+  drained(): void;
+  /** Nothing comes any more. */
+  lost(why: string): void;
+}
+
+/** How long a goodbye may take. */
+const LEAVE_WITHIN_MS = 2000;
+
+export class Wire {
+  readonly #target: Target;
+  /** Undefined when nobody listens any more. */
+  #listener: WireListener | undefined;
+  #socket: Socket;
+  #tls = '';
+  #trouble = '';
+
+  /** Begins to connect; tells nothing before it is returned. */
+  constructor(target: Target, listener: WireListener) {
+    this.#target = target;
+    this.#listener = listener;
+    this.#socket = socketTo(target);
+    this.#socket.setNoDelay(true);
+    this.#socket.once('connect', () => this.#listener?.connected());
+    this.#listen(this.#socket);
+  }
+
+  /** "" or the protocol, such as "TLSv1.3". */
+  get tls(): string {
+    return this.#tls;
+  }
+
+  /** `text` is ASCII. */
+  say(text: string): void {
+    if (this.#listener !== undefined) this.#socket.write(text);
+  }
+
+  /** Writes pieces and what follows them in one go, without a copy; `full` when it is time to wait for `drained`. */
+  write(pieces: readonly Uint8Array[], last: string): 'flows' | 'full' {
+    if (this.#listener === undefined) return 'full';
+    const socket = this.#socket;
+    socket.cork();
+    for (const piece of pieces) if (piece.length > 0) socket.write(piece);
+    if (last !== '') socket.write(last);
+    socket.uncork();
+    return socket.writableNeedDrain ? 'full' : 'flows';
+  }
+
+  /** Begins the handshake. The certificate is not checked: encryption to an unknown host is better than none. */
+  startTls(): void {
+    const plain = this.#socket;
+    for (const event of ['data', 'drain', 'close']) plain.removeAllListeners(event);
+    const { name } = this.#target.host;
+    const servername = isIP(name) === 0 && name.includes('.') ? { servername: name } : {};
+    const secure = connectTls({ socket: plain, rejectUnauthorized: false, ...servername });
+    secure.once('secureConnect', () => {
+      this.#tls = secure.getProtocol() ?? '';
+      this.#listener?.secured();
+    });
+    this.#socket = secure;
+    this.#listen(secure);
+  }
+
+  /** Says QUIT and ends when it is answered (RFC 5321 §4.1.1.10), or soon. Tells nothing more. */
+  leave(): void {
+    this.#listener = undefined;
+    const socket = this.#socket;
+    socket.write('QUIT\r\n');
+    socket.once('data', () => socket.end());
+    socket.setTimeout(LEAVE_WITHIN_MS, () => socket.destroy());
+  }
+
+  /** Drops the connection. Tells nothing more. */
+  destroy(): void {
+    this.#listener = undefined;
+    this.#socket.destroy();
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('data', (piece: Buffer) => this.#listener?.arrived(piece));
+    socket.on('drain', () => this.#listener?.drained());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#trouble = error.code ?? error.message;
+    });
+    socket.once('close', () => {
+      const listener = this.#listener;
+      this.#listener = undefined;
+      listener?.lost(this.#trouble);
+    });
+  }
+}
+
+/** A port or path that the system does not take at all fails like an address that does not answer. */
+function socketTo({ host, address }: Target): Socket {
+  try {
+    return connect(host.unixPath === '' ? { host: address, port: host.port } : { path: host.unixPath });
+  } catch (error) {
+    return new Socket().destroy(error as Error);
+  }
+}
