@@ -1,0 +1,134 @@
+// Sends many mails over a few persistent sessions and keeps the sender's half of the ledger: each mail has a token in its
+// X-Token field, and the token counts as accepted only when its 250 was read. A connection that dies after the dot leaves
+// its token unknown (RFC 5321 §4.5.4.1: it may arrive), and the mail is sent again under another token.
+// Fails: no connection, 421 and 4xx -> tried again after a pause, at the next port; 5xx -> `run` rejects.
+import { setTimeout as pause } from 'node:timers/promises';
+import { ConnectionLost, SmtpClient } from './load-client.ts';
+
+export interface LoadOptions {
+  /** Sessions take them in turn, and move on to the next one when a connection ends. */
+  ports: readonly number[];
+  sessions: number;
+  /** How many are to be accepted. */
+  mails: number;
+  octets: number;
+  /** First part of every token. */
+  tokenPrefix: string;
+  forwardPath: (mail: number) => string;
+  reversePath?: string;
+  /** Starts so many a second; as fast as it goes when absent. */
+  perSecond?: number;
+}
+
+const PAUSE_MS = 100;
+
+export class LoadSender {
+  readonly options: LoadOptions;
+  /** Queue ids of the accepted mails by token. */
+  readonly accepted = new Map<string, string>();
+  /** Sent whole, but no reply was read. */
+  readonly unknown = new Set<string>();
+  /** Mails answered with 4xx, connections lost or refused. */
+  troubles = 0;
+  readonly #filler: Buffer;
+  #claimed = 0;
+  #tokens = 0;
+  #startAtMs = 0;
+  #stopped = false;
+
+  constructor(options: LoadOptions) {
+    this.options = options;
+    const line = `${'abcdefghij'.repeat(7)}\r\n`;
+    this.#filler = Buffer.from(
+      line.repeat(Math.ceil(options.octets / line.length)).slice(0, options.octets - 2),
+    );
+  }
+
+  /** Resolves when all are accepted, or `stop` was called. */
+  async run(): Promise<void> {
+    this.#startAtMs = Date.now();
+    const sessions = Array.from({ length: this.options.sessions }, (_, session) => this.#session(session));
+    await Promise.all(sessions);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #session(session: number): Promise<void> {
+    const { ports, mails } = this.options;
+    let turn = session;
+    let claimed: number | undefined;
+    while (!this.#stopped) {
+      if (claimed === undefined && this.#claimed >= mails) return;
+      let client: SmtpClient | undefined;
+      try {
+        client = await SmtpClient.open(ports[turn % ports.length]!);
+        for (;;) {
+          claimed ??= this.#claim();
+          if (claimed === undefined || this.#stopped) break;
+          await this.#sendOne(client, claimed);
+          claimed = undefined;
+        }
+        await client.quit();
+        return;
+      } catch (error) {
+        if (!(error instanceof ConnectionLost)) throw error;
+        this.troubles += 1;
+        client?.destroy();
+        turn += 1;
+        await pause(PAUSE_MS);
+      }
+    }
+  }
+
+  #claim(): number | undefined {
+    if (this.#claimed >= this.options.mails) return undefined;
+    this.#claimed += 1;
+    return this.#claimed - 1;
+  }
+
+  /** Resolves when the mail is accepted. */
+  async #sendOne(client: SmtpClient, mail: number): Promise<void> {
+    const { perSecond, reversePath = 'sender@client.test', forwardPath } = this.options;
+    let dueAtMs = Date.now();
+    if (perSecond !== undefined) {
+      dueAtMs = this.#startAtMs + (mail * 1000) / perSecond;
+      const waitMs = dueAtMs - Date.now();
+      if (waitMs > 0) await pause(waitMs);
+    }
+    for (;;) {
+      const token = `${this.options.tokenPrefix}-${this.#tokens}`;
+      this.#tokens += 1;
+      const head = `X-Token: ${token}\r\nX-Sent-Ms: ${dueAtMs.toFixed(1)}\r\nSubject: load\r\n\r\n`;
+      const data = Buffer.concat([Buffer.from(head), this.#filler, Buffer.from('\r\n')]);
+      const sending = { reversePath, forwardPaths: [forwardPath(mail)], data };
+      let dotSent = false;
+      try {
+        const {
+          mail: started,
+          recipients,
+          last,
+        } = await client.send(sending, () => {
+          dotSent = true;
+        });
+        if (last.code === 250) {
+          this.accepted.set(token, /queued as (\S+)/.exec(last.text)?.[1] ?? '');
+          return;
+        }
+        const refusals = [started, ...recipients, last].map((reply) => reply.code);
+        if (refusals.some((code) => code >= 500 && code !== 503 && code !== 554)) {
+          throw new Error(`refused for good: ${started.text} / ${recipients[0]?.text} / ${last.text}`);
+        }
+        if (refusals.includes(421)) throw new ConnectionLost(last.text);
+      } catch (error) {
+        if (error instanceof ConnectionLost && dotSent) this.unknown.add(token);
+        throw error;
+      }
+      this.troubles += 1;
+      await client.command('RSET');
+      await pause(PAUSE_MS);
+      if (this.#stopped) return;
+    }
+  }
+}

@@ -1,0 +1,75 @@
+// Starts the load sink as a child process and asks it; both ends of the channel between them.
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export type Question = 'taken' | 'arrivals' | 'latencies';
+
+/** One token at the sink. */
+export interface TokenArrivals {
+  token: string;
+  times: number;
+  /** Of every arrival, from its Received field. */
+  queueIds: string[];
+}
+
+interface Answers {
+  /** Mails since the start. */
+  taken: number;
+  arrivals: TokenArrivals[];
+  /** Milliseconds from X-Sent-Ms to the sink, of all mails since this was asked last. */
+  latencies: number[];
+}
+
+interface Saying {
+  listening?: number;
+  answer?: unknown;
+}
+
+/** The child's end. */
+export function parentPort(): {
+  say: (saying: Saying) => void;
+  onQuestion: (hear: (question: Question) => void) => void;
+} {
+  return {
+    say: (saying) => process.send?.(saying),
+    onQuestion: (hear) => process.on('message', (message) => hear(message as Question)),
+  };
+}
+
+export class LoadSink {
+  readonly port: number;
+  readonly #child: ChildProcess;
+  #waiting: ((answer: unknown) => void)[] = [];
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.port = port;
+    child.on('message', (saying: Saying) => this.#waiting.shift()?.(saying.answer));
+  }
+
+  static start(): Promise<LoadSink> {
+    const child = fork(fileURLToPath(new URL('./load-sink.ts', import.meta.url)), [], {
+      execPath: process.execPath,
+      execArgv: [],
+    });
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`the load sink ended with ${code}`)));
+      child.once('message', (saying: Saying) => resolve(new LoadSink(child, saying.listening!)));
+    });
+  }
+
+  /** Answers come in the order of the questions. */
+  ask<Q extends Question>(question: Q): Promise<Answers[Q]> {
+    return new Promise((resolve) => {
+      this.#waiting.push((answer) => resolve(answer as Answers[Q]));
+      this.#child.send(question);
+    });
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((done) => this.#child.once('exit', done));
+    this.#child.kill('SIGKILL');
+    await ended;
+  }
+}
