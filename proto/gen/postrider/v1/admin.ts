@@ -32,23 +32,44 @@ export interface ListRequest {
   limit: number;
 }
 
+export interface ListItem {
+  item: { $case: "mail"; value: QueuedMail } | { $case: "summary"; value: QueueSummary } | undefined;
+}
+
 export interface QueuedMail {
   queueId: string;
   reversePath: string;
   acceptedAtMs: number;
   size: number;
   recipients: QueuedRecipient[];
+  /** Waiting recipients beyond those listed. */
+  moreRecipients: number;
 }
 
 export interface QueuedRecipient {
   forwardPath: string;
   domain: string;
-  /** "queued", "routing", "in delivery", "deferred", "site suspended". */
+  /** "queued", "routing", "in delivery", "deferred", "site suspended", "held", "being reported". */
   phase: string;
   site: string;
   attempts: number;
+  /** 0 when it is not known. */
   nextAttemptAtMs: number;
   lastReply: Reply | undefined;
+}
+
+export interface QueueSummary {
+  /** All that match, listed or not. */
+  mails: number;
+  phases: PhaseCount[];
+  /** Queue instances that should have answered, and that did. */
+  instances: number;
+  answered: number;
+}
+
+export interface PhaseCount {
+  phase: string;
+  recipients: number;
 }
 
 export interface FlushRequest {
@@ -64,6 +85,8 @@ export interface FlushAnswer {
 export interface ListAnswer {
   instance: string;
   mails: QueuedMail[];
+  matching: number;
+  phases: PhaseCount[];
 }
 
 function createBaseListRequest(): ListRequest {
@@ -123,8 +146,67 @@ export const ListRequest: MessageFns<ListRequest> = {
   },
 };
 
+function createBaseListItem(): ListItem {
+  return { item: undefined };
+}
+
+export const ListItem: MessageFns<ListItem> = {
+  encode(message: ListItem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.item?.$case) {
+      case "mail":
+        QueuedMail.encode(message.item.value, writer.uint32(10).fork()).join();
+        break;
+      case "summary":
+        QueueSummary.encode(message.item.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListItem {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListItem();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.item = { $case: "mail", value: QueuedMail.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.item = { $case: "summary", value: QueueSummary.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseQueuedMail(): QueuedMail {
-  return { queueId: "", reversePath: "", acceptedAtMs: 0, size: 0, recipients: [] };
+  return { queueId: "", reversePath: "", acceptedAtMs: 0, size: 0, recipients: [], moreRecipients: 0 };
 }
 
 export const QueuedMail: MessageFns<QueuedMail> = {
@@ -143,6 +225,9 @@ export const QueuedMail: MessageFns<QueuedMail> = {
     }
     for (const v of message.recipients) {
       QueuedRecipient.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.moreRecipients !== 0) {
+      writer.uint32(48).uint32(message.moreRecipients);
     }
     return writer;
   },
@@ -198,6 +283,14 @@ export const QueuedMail: MessageFns<QueuedMail> = {
             }
 
             message.recipients.push(QueuedRecipient.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.moreRecipients = reader.uint32();
             continue;
           }
         }
@@ -325,6 +418,142 @@ export const QueuedRecipient: MessageFns<QueuedRecipient> = {
   },
 };
 
+function createBaseQueueSummary(): QueueSummary {
+  return { mails: 0, phases: [], instances: 0, answered: 0 };
+}
+
+export const QueueSummary: MessageFns<QueueSummary> = {
+  encode(message: QueueSummary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mails !== 0) {
+      writer.uint32(8).uint64(message.mails);
+    }
+    for (const v of message.phases) {
+      PhaseCount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.instances !== 0) {
+      writer.uint32(24).uint32(message.instances);
+    }
+    if (message.answered !== 0) {
+      writer.uint32(32).uint32(message.answered);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueueSummary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueueSummary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.mails = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.phases.push(PhaseCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.instances = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.answered = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePhaseCount(): PhaseCount {
+  return { phase: "", recipients: 0 };
+}
+
+export const PhaseCount: MessageFns<PhaseCount> = {
+  encode(message: PhaseCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== "") {
+      writer.uint32(10).string(message.phase);
+    }
+    if (message.recipients !== 0) {
+      writer.uint32(16).uint64(message.recipients);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PhaseCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePhaseCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.recipients = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseFlushRequest(): FlushRequest {
   return { queueId: "", domain: "" };
 }
@@ -429,7 +658,7 @@ export const FlushAnswer: MessageFns<FlushAnswer> = {
 };
 
 function createBaseListAnswer(): ListAnswer {
-  return { instance: "", mails: [] };
+  return { instance: "", mails: [], matching: 0, phases: [] };
 }
 
 export const ListAnswer: MessageFns<ListAnswer> = {
@@ -439,6 +668,12 @@ export const ListAnswer: MessageFns<ListAnswer> = {
     }
     for (const v of message.mails) {
       QueuedMail.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.matching !== 0) {
+      writer.uint32(24).uint64(message.matching);
+    }
+    for (const v of message.phases) {
+      PhaseCount.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -472,6 +707,22 @@ export const ListAnswer: MessageFns<ListAnswer> = {
             message.mails.push(QueuedMail.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.matching = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.phases.push(PhaseCount.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -487,15 +738,15 @@ export const ListAnswer: MessageFns<ListAnswer> = {
 
 export type QueueAdminService = typeof QueueAdminService;
 export const QueueAdminService = {
-  /** Every waiting mail of the cluster, oldest first. */
+  /** Waiting mails of the cluster, oldest first, then one summary of all that match. */
   list: {
     path: "/postrider.v1.QueueAdmin/List" as const,
     requestStream: false as const,
     responseStream: true as const,
     requestSerialize: (value: ListRequest): Buffer => Buffer.from(ListRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ListRequest => ListRequest.decode(value),
-    responseSerialize: (value: QueuedMail): Buffer => Buffer.from(QueuedMail.encode(value).finish()),
-    responseDeserialize: (value: Buffer): QueuedMail => QueuedMail.decode(value),
+    responseSerialize: (value: ListItem): Buffer => Buffer.from(ListItem.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListItem => ListItem.decode(value),
   },
   /** Makes waiting recipients due now. */
   flush: {
@@ -510,16 +761,16 @@ export const QueueAdminService = {
 } as const;
 
 export interface QueueAdminServer extends UntypedServiceImplementation {
-  /** Every waiting mail of the cluster, oldest first. */
-  list: handleServerStreamingCall<ListRequest, QueuedMail>;
+  /** Waiting mails of the cluster, oldest first, then one summary of all that match. */
+  list: handleServerStreamingCall<ListRequest, ListItem>;
   /** Makes waiting recipients due now. */
   flush: handleUnaryCall<FlushRequest, FlushAnswer>;
 }
 
 export interface QueueAdminClient extends Client {
-  /** Every waiting mail of the cluster, oldest first. */
-  list(request: ListRequest, options?: Partial<CallOptions>): ClientReadableStream<QueuedMail>;
-  list(request: ListRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<QueuedMail>;
+  /** Waiting mails of the cluster, oldest first, then one summary of all that match. */
+  list(request: ListRequest, options?: Partial<CallOptions>): ClientReadableStream<ListItem>;
+  list(request: ListRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<ListItem>;
   /** Makes waiting recipients due now. */
   flush(request: FlushRequest, callback: (error: ServiceError | null, response: FlushAnswer) => void): ClientUnaryCall;
   flush(

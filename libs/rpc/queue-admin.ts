@@ -1,0 +1,133 @@
+// The operator's calls to the queue over gRPC: the server that a queue instance runs. The only file, with its client
+// beside it, that knows the gRPC library.
+//
+// Fails: a port that another instance on this machine has is replaced by one that the system chooses; any other trouble
+// with the address throws. A call that the queue cannot answer ends with INTERNAL and the reason.
+import {
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import {
+  type FlushAnswer,
+  type FlushRequest,
+  type ListItem,
+  type ListRequest,
+  QueueAdminService,
+  type QueuedMail,
+  type QueueSummary,
+} from '#proto/postrider/v1/admin.ts';
+
+/** Calls in flight get this long when the server stops. */
+const STOP_WITHIN_MS = 1000;
+
+export interface Listing {
+  mails: QueuedMail[];
+  summary: QueueSummary;
+}
+
+export interface QueueAdminOptions {
+  address: string;
+  /** 0 lets the system choose. */
+  port: number;
+  list(request: ListRequest): Promise<Listing>;
+  /** How many recipients were made due. */
+  flush(request: FlushRequest): Promise<number>;
+}
+
+export interface QueueAdminServer {
+  /** The real port: not the one asked for when that was taken. */
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Serves the calls until it is stopped. */
+export async function serveQueueAdmin(options: QueueAdminOptions): Promise<QueueAdminServer> {
+  const { address, port } = options;
+  // What goes wrong is thrown or said to the caller; the library need not write it to standard error as well.
+  setLogVerbosity(logVerbosity.NONE);
+  try {
+    return await serveAt(options, port);
+  } catch (error) {
+    if (port === 0 || !isAddressInUse(error)) {
+      throw new Error(`admin: cannot listen on ${endpointText(address, port)}: ${(error as Error).message}`);
+    }
+    return await serveAt(options, 0);
+  }
+}
+
+async function serveAt(options: QueueAdminOptions, wanted: number): Promise<QueueAdminServer> {
+  // Without SO_REUSEPORT: two queues on one port would each get half of the operator's calls.
+  const server = new Server({ 'grpc.so_reuseport': 0 });
+  server.addService(QueueAdminService, {
+    list: (call: ServerWritableStream<ListRequest, ListItem>) => void answerList(call, options),
+    flush: (call: ServerUnaryCall<FlushRequest, FlushAnswer>, done: sendUnaryData<FlushAnswer>) => {
+      options.flush(call.request).then(
+        (recipients) => done(null, { recipients }),
+        (error) => done({ code: status.INTERNAL, details: reasonOf(error) }),
+      );
+    },
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    const endpoint = endpointText(options.address, wanted);
+    server.bindAsync(endpoint, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(error);
+    });
+  });
+  return { port, stop: () => stop(server) };
+}
+
+async function answerList(
+  call: ServerWritableStream<ListRequest, ListItem>,
+  options: QueueAdminOptions,
+): Promise<void> {
+  try {
+    const { mails, summary } = await options.list(call.request);
+    for (const mail of mails) {
+      if (call.cancelled) return;
+      await written(call, { item: { $case: 'mail', value: mail } });
+    }
+    await written(call, { item: { $case: 'summary', value: summary } });
+    call.end();
+  } catch (error) {
+    call.emit('error', { code: status.INTERNAL, details: reasonOf(error) });
+  }
+}
+
+/** Resolves when there is room for more: a slow reader costs no memory here. */
+function written(call: ServerWritableStream<ListRequest, ListItem>, item: ListItem): Promise<void> {
+  if (call.write(item)) return Promise.resolve();
+  return new Promise((resolve) => {
+    const goOn = () => {
+      call.off('drain', goOn);
+      call.off('cancelled', goOn);
+      resolve();
+    };
+    call.on('drain', goOn);
+    call.on('cancelled', goOn);
+  });
+}
+
+async function stop(server: Server): Promise<void> {
+  const quiet = new Promise<void>((done) => server.tryShutdown(() => done()));
+  const patience = new Promise<void>((done) => setTimeout(done, STOP_WITHIN_MS).unref());
+  await Promise.race([quiet, patience]);
+  server.forceShutdown();
+}
+
+function isAddressInUse(error: unknown): boolean {
+  return /EADDRINUSE/.test(String(error));
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** "host:port", with brackets around an IPv6 address. */
+export function endpointText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
