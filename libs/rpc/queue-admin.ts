@@ -4,11 +4,13 @@
 // Fails: a port that another instance on this machine has is replaced by one that the system chooses; any other trouble
 // with the address throws. A call that the queue cannot answer ends with INTERNAL and the reason.
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
+  setLogVerbosity,
   status,
 } from '@grpc/grpc-js';
 import {
