@@ -51,7 +51,7 @@ const nats = z.strictObject({
   /** SPOOL and STORE streams: 1 on one machine (larger packs), 3 in a cluster (leaders on all nodes). */
   spoolStreams: z.number().int().min(1).max(16).default(1),
   /** Room for all waiting mail of one SPOOL or STORE stream; when full, ingress answers 452. */
-  spoolSizeMax: size('1 MiB', '100000 GiB').default(100 * 1024 ** 3),
+  spoolSizeMax: size('1 MiB', '100000 GiB').default(20 * 1024 ** 3),
 });
 
 const retry = z.strictObject({
@@ -88,6 +88,8 @@ const delivery = z.strictObject({
   backoffMax: duration('1 s', '1 d').default(600_000),
   /** Scales the timeouts of RFC 5321 section 4.5.3.2 (connect 30 s, greeting 5 min, ...): 1 is the RFC. */
   timeoutScale: z.number().min(0.001).max(10).default(1),
+  /** Port of mail exchangers found by MX; other than 25 only for tests. */
+  smtpPort: port.default(25),
   /** opportunistic uses STARTTLS where offered, without a check of the name; never does not. */
   tls: z.enum(['opportunistic', 'never']).default('opportunistic'),
   /** Octets of fetched packs kept for their other mails. */

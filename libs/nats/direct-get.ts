@@ -1,0 +1,97 @@
+// Reads single records: from any replica, and from the leader when that one does not have it (yet).
+//
+// Fails: `missing` when the leader does not have it; `unavailable` when JetStream does not answer in time.
+import { callApi } from './api.ts';
+import { type Link, NO_PAYLOAD, type RecordAnswer } from './link.ts';
+
+export interface StoredRecord {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly data: Uint8Array;
+  header(name: string): string | undefined;
+}
+
+export type Got = { kind: 'found'; record: StoredRecord } | { kind: 'missing' } | { kind: 'unavailable' };
+
+const TRY_MS = 3000;
+const TRIES = 3;
+const AGAIN_MS = 200;
+const NOT_FOUND = 404;
+const NO_MESSAGE_FOUND = 10037;
+
+const MISSING: Got = { kind: 'missing' };
+const UNAVAILABLE: Got = { kind: 'unavailable' };
+
+interface RawMessage {
+  message: { seq: number; subject: string; data?: string; hdrs?: string };
+}
+
+export class DirectGet {
+  readonly #link: Link;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /** The record with this sequence. */
+  bySequence(stream: string, sequence: number): Promise<Got> {
+    const payload = Buffer.from(`{"seq":${sequence}}`);
+    return this.#get(stream, `$JS.API.DIRECT.GET.${stream}`, payload, { seq: sequence });
+  }
+
+  /** The last record of a subject. */
+  lastOf(stream: string, subject: string): Promise<Got> {
+    const call = `$JS.API.DIRECT.GET.${stream}.${subject}`;
+    return this.#get(stream, call, NO_PAYLOAD, { last_by_subj: subject });
+  }
+
+  async #get(stream: string, subject: string, payload: Uint8Array, ask: object): Promise<Got> {
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#link.askRecord({ subject, payload, timeoutMs: TRY_MS });
+      const got = gotOf(answer);
+      if (got.kind === 'found') return got;
+      const atLeader = got.kind === 'missing' ? await this.#fromLeader(stream, ask) : got;
+      if (atLeader.kind !== 'unavailable' || tries === TRIES) return atLeader;
+      await new Promise((done) => setTimeout(done, AGAIN_MS));
+    }
+  }
+
+  async #fromLeader(stream: string, ask: object): Promise<Got> {
+    const answer = await callApi<RawMessage>(this.#link, `STREAM.MSG.GET.${stream}`, ask, TRY_MS);
+    if (answer.kind === 'ok') return { kind: 'found', record: recordOf(answer.value) };
+    if (answer.kind === 'error' && answer.error.err_code === NO_MESSAGE_FOUND) return MISSING;
+    return UNAVAILABLE;
+  }
+}
+
+function gotOf(answer: RecordAnswer): Got {
+  if (answer.kind !== 'answer') return UNAVAILABLE;
+  const { record } = answer;
+  if (record.status === NOT_FOUND) return MISSING;
+  const sequence = record.header('Nats-Sequence');
+  if (record.status !== 0 || sequence === undefined) return UNAVAILABLE;
+  return {
+    kind: 'found',
+    record: {
+      sequence: Number(sequence),
+      subject: record.header('Nats-Subject') ?? '',
+      data: record.data,
+      header: (name) => record.header(name),
+    },
+  };
+}
+
+function recordOf({ message }: RawMessage): StoredRecord {
+  const lines = Buffer.from(message.hdrs ?? '', 'base64')
+    .toString('latin1')
+    .split('\r\n');
+  return {
+    sequence: message.seq,
+    subject: message.subject,
+    data: Buffer.from(message.data ?? '', 'base64'),
+    header: (name) => {
+      const line = lines.find((one) => one.startsWith(`${name}:`));
+      return line?.slice(name.length + 1).trim();
+    },
+  };
+}

@@ -1,0 +1,47 @@
+// Names of streams and subjects, once for all services. Pure.
+
+/** What the streams look like. `spoolSizeMax`: octets of one SPOOL or STORE stream. */
+export interface Layout {
+  partitions: number;
+  spoolStreams: number;
+  replicas: number;
+  spoolSizeMax: number;
+  /** Longest time that a mail may wait, milliseconds; nothing that is stored may vanish before. */
+  queueLifeMaxMs: number;
+}
+
+/** The stream that holds the packs of a partition. */
+export function spoolStream(partition: number, layout: Pick<Layout, 'spoolStreams'>): string {
+  return `SPOOL_${partition % layout.spoolStreams}`;
+}
+
+/** The stream that holds the single mails and the chunks of a partition. */
+export function storeStream(partition: number, layout: Pick<Layout, 'spoolStreams'>): string {
+  return `STORE_${partition % layout.spoolStreams}`;
+}
+
+const numbered = (prefix: string) => {
+  const known: string[] = [];
+  return (n: number): string => {
+    known[n] ??= `${prefix}.${n}`;
+    return known[n];
+  };
+};
+
+/** All subjects. Numbered ones are made once: they are used for every message. */
+export const subjects = {
+  spool: numbered('spool'),
+  store: numbered('store'),
+  settle: numbered('settle'),
+  owner: (partition: number) => `queue.${partition}.owner`,
+  /** State of one mail; "*" for all of the partition. */
+  mail: (partition: number, queueId: string) => `queue.${partition}.m.${queueId}`,
+  deliver: numbered('deliver'),
+  outcome: numbered('outcome'),
+  checkpoint: numbered('checkpoint'),
+  inflight: numbered('inflight'),
+  outcomeAck: (worker: string) => `outcome-ack.${worker}`,
+  presence: (service: string) => `presence.${service}`,
+  resolveRoute: 'resolve.route',
+  resolveRecipient: 'resolve.recipient',
+};

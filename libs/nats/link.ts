@@ -1,0 +1,293 @@
+// The connection of one service instance to NATS: publish, subscribe, ask. The only file that knows the client library.
+// Answers come to one inbox of our own and are matched by number: no promise, timer or header object per question.
+//
+// Fails: what is published while disconnected is lost (`connected` tells); questions that were open when the connection
+// was lost are answered `timeout` at once, since their answers cannot arrive any more.
+import { randomBytes } from 'node:crypto';
+import { type Msg, type NatsConnection, headers as newHeaders } from '@nats-io/nats-core';
+import { connect } from '@nats-io/transport-node';
+
+/** A message as a subscriber sees it; `reply` is '' when nobody waits for an answer. */
+export interface Incoming {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply: string;
+}
+
+/** A message with what JetStream adds: a status (404, 100, ...; 0 for none) and headers. */
+export interface IncomingRecord extends Incoming {
+  readonly status: number;
+  header(name: string): string | undefined;
+}
+
+export interface LinkSubscription {
+  unsubscribe(): void;
+}
+
+export type Answer = { kind: 'answer'; data: Uint8Array } | { kind: 'nobody' } | { kind: 'timeout' };
+export type RecordAnswer =
+  | { kind: 'answer'; record: IncomingRecord }
+  | { kind: 'nobody' }
+  | { kind: 'timeout' };
+
+export interface Question {
+  subject: string;
+  payload: Uint8Array;
+  headers?: Readonly<Record<string, string>>;
+  timeoutMs: number;
+}
+
+interface Open {
+  deadlineMs: number;
+  onAnswer: (answer: RecordAnswer) => void;
+}
+
+const EMPTY = new Uint8Array(0);
+const SWEEP_MS = 100;
+const NO_RESPONDERS = 503;
+
+class NatsRecord implements IncomingRecord {
+  readonly #message: Msg;
+
+  constructor(message: Msg) {
+    this.#message = message;
+  }
+
+  get subject(): string {
+    return this.#message.subject;
+  }
+  get data(): Uint8Array {
+    return this.#message.data;
+  }
+  get reply(): string {
+    return this.#message.reply ?? '';
+  }
+  get status(): number {
+    return this.#message.headers?.code ?? 0;
+  }
+  header(name: string): string | undefined {
+    const headers = this.#message.headers;
+    return headers?.has(name) ? headers.get(name) : undefined;
+  }
+}
+
+export class Link {
+  /** "<service>-<random>": unique for all time. */
+  readonly instance: string;
+  readonly #connection: NatsConnection;
+  readonly #inbox: string;
+  readonly #open = new Map<number, Open>();
+  readonly #onReconnected: (() => void)[] = [];
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #onStatus: (status: string) => void;
+  #connected = true;
+  #questions = 0;
+
+  constructor(connection: NatsConnection, instance: string, onStatus: (status: string) => void) {
+    this.#connection = connection;
+    this.instance = instance;
+    this.#onStatus = onStatus;
+    this.#inbox = `_INBOX_${instance}`;
+    connection.subscribe(`${this.#inbox}.*`, { callback: (_error, message) => this.#answered(message) });
+    this.#sweeper = setInterval(() => this.#sweep(Date.now()), SWEEP_MS);
+    void this.#watch();
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** Largest payload that the server takes, octets. */
+  get payloadMax(): number {
+    return this.#connection.info?.max_payload ?? 1_048_576;
+  }
+
+  /** Sends a message; it is in the socket by the next event-loop turn, or lost when disconnected. */
+  publish(subject: string, payload: Uint8Array): void {
+    if (!this.#connection.isClosed()) this.#connection.publish(subject, payload);
+  }
+
+  subscribe(
+    subject: string,
+    onMessage: (message: Incoming) => void,
+    options: { workerGroup?: string } = {},
+  ): LinkSubscription {
+    const { workerGroup } = options;
+    const subscription = this.#connection.subscribe(subject, {
+      ...(workerGroup !== undefined && { queue: workerGroup }),
+      callback: (error, message) => {
+        if (error === null)
+          onMessage({ subject: message.subject, data: message.data, reply: message.reply ?? '' });
+      },
+    });
+    return { unsubscribe: () => this.#connection.isClosed() || subscription.unsubscribe() };
+  }
+
+  /** Like subscribe, for what JetStream pushes. */
+  subscribeRecords(subject: string, onRecord: (record: IncomingRecord) => void): LinkSubscription {
+    const subscription = this.#connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) onRecord(new NatsRecord(message));
+      },
+    });
+    return { unsubscribe: () => this.#connection.isClosed() || subscription.unsubscribe() };
+  }
+
+  /** Asks, and hears the one answer in a callback: for the hot path. */
+  ask(question: Question, onAnswer: (answer: RecordAnswer) => void): void {
+    if (!this.#connected || this.#connection.isClosed()) {
+      onAnswer({ kind: 'timeout' });
+      return;
+    }
+    const number = ++this.#questions;
+    this.#open.set(number, { deadlineMs: Date.now() + question.timeoutMs, onAnswer });
+    const reply = `${this.#inbox}.${number.toString(36)}`;
+    const { headers } = question;
+    if (headers === undefined) this.#connection.publish(question.subject, question.payload, { reply });
+    else this.#connection.publish(question.subject, question.payload, { reply, headers: headersOf(headers) });
+  }
+
+  /** Publishes with headers, without an answer. */
+  publishRecord(subject: string, payload: Uint8Array, headers: Readonly<Record<string, string>>): void {
+    if (!this.#connection.isClosed()) {
+      this.#connection.publish(subject, payload, { headers: headersOf(headers) });
+    }
+  }
+
+  /** Like ask, as a promise. */
+  askRecord(question: Question): Promise<RecordAnswer> {
+    return new Promise((resolve) => this.ask(question, resolve));
+  }
+
+  /** Asks whoever listens; `nobody` is known at once. */
+  async request(subject: string, payload: Uint8Array, timeoutMs: number): Promise<Answer> {
+    const answer = await this.askRecord({ subject, payload, timeoutMs });
+    return answer.kind === 'answer' ? { kind: 'answer', data: answer.record.data } : answer;
+  }
+
+  /** Asks everybody who listens and returns the answers: all `expected` ones, or those that came in time. */
+  scatter(
+    subject: string,
+    payload: Uint8Array,
+    options: { expected: number; timeoutMs: number },
+  ): Promise<Uint8Array[]> {
+    return new Promise((resolve) => {
+      const answers: Uint8Array[] = [];
+      const number = ++this.#questions;
+      const finish = () => {
+        this.#open.delete(number);
+        resolve(answers);
+      };
+      const onAnswer = (answer: RecordAnswer) => {
+        if (answer.kind !== 'answer') return finish();
+        answers.push(answer.record.data);
+        if (answers.length >= options.expected) return finish();
+        this.#open.set(number, open);
+      };
+      const open: Open = { deadlineMs: Date.now() + options.timeoutMs, onAnswer };
+      if (!this.#connected || this.#connection.isClosed()) return finish();
+      this.#open.set(number, open);
+      this.#connection.publish(subject, payload, { reply: `${this.#inbox}.${number.toString(36)}` });
+    });
+  }
+
+  /** `hear` is called whenever the connection is back; subscriptions are there again by then. */
+  onReconnected(hear: () => void): void {
+    this.#onReconnected.push(hear);
+  }
+
+  /** Resolves when the server has everything that was published; at once when disconnected. */
+  async flush(): Promise<void> {
+    if (!this.#connected || this.#connection.isClosed()) return;
+    const patience = new Promise<void>((done) => setTimeout(done, 2000).unref());
+    await Promise.race([this.#connection.flush().catch(() => {}), patience]);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper);
+    await this.flush();
+    await this.#connection.close();
+  }
+
+  #answered(message: Msg): void {
+    const number = Number.parseInt(message.subject.slice(this.#inbox.length + 1), 36);
+    const open = this.#open.get(number);
+    if (open === undefined) return;
+    this.#open.delete(number);
+    const record = new NatsRecord(message);
+    if (message.data.length === 0 && record.status === NO_RESPONDERS) open.onAnswer({ kind: 'nobody' });
+    else open.onAnswer({ kind: 'answer', record });
+  }
+
+  #sweep(nowMs: number): void {
+    for (const [number, open] of this.#open) {
+      if (open.deadlineMs > nowMs) continue;
+      this.#open.delete(number);
+      open.onAnswer({ kind: 'timeout' });
+    }
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      if (status.type === 'disconnect') this.#lost();
+      else if (status.type === 'reconnect') this.#back();
+      if (status.type === 'error') this.#onStatus(`error: ${status.error.message}`);
+      else if (status.type === 'disconnect' || status.type === 'reconnect') this.#onStatus(status.type);
+    }
+    this.#lost();
+  }
+
+  #lost(): void {
+    this.#connected = false;
+    this.#sweep(Number.POSITIVE_INFINITY);
+  }
+
+  #back(): void {
+    this.#connected = true;
+    for (const hear of this.#onReconnected) hear();
+  }
+}
+
+function headersOf(record: Readonly<Record<string, string>>) {
+  const headers = newHeaders();
+  for (const name of Object.keys(record)) headers.set(name, record[name]!);
+  return headers;
+}
+
+export interface LinkOptions {
+  url: string;
+  service: string;
+  onStatus?: (status: string) => void;
+}
+
+const CONNECT_WAIT_MS = 30_000;
+const CONNECT_AGAIN_MS = 250;
+
+/** A link to the server at `url`, tried for 30 s; afterwards it reconnects for ever. Throws the last error. */
+export async function connectLink(options: LinkOptions): Promise<Link> {
+  const instance = `${options.service}-${randomBytes(6).toString('hex')}`;
+  const untilMs = Date.now() + CONNECT_WAIT_MS;
+  for (;;) {
+    try {
+      const connection = await connect({
+        servers: options.url,
+        name: instance,
+        timeout: 5000,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 100,
+        reconnectJitter: 100,
+        pingInterval: 5000,
+        maxPingOut: 2,
+        inboxPrefix: `_INBOX_${instance}_mux`,
+        noAsyncTraces: true,
+      });
+      return new Link(connection, instance, options.onStatus ?? (() => {}));
+    } catch (error) {
+      if (Date.now() >= untilMs) throw error;
+      await new Promise((done) => setTimeout(done, CONNECT_AGAIN_MS));
+    }
+  }
+}
+
+/** No payload. */
+export const NO_PAYLOAD = EMPTY;

@@ -1,0 +1,151 @@
+// Heartbeats: says every second that this instance lives and what it holds, and knows who else does. Who is silent for
+// five seconds is gone; who says goodbye is gone at once.
+//
+// Fails: while the link is down nobody is declared gone: silence then says nothing about the others.
+import { Presence as PresenceMessage } from '#proto/postrider/v1/job.ts';
+import { subjects } from './layout.ts';
+import type { Link, LinkSubscription } from './link.ts';
+
+/** A live instance, ourselves included; `holds` is a bitmap of what it owns. */
+export interface Member {
+  readonly instance: string;
+  readonly holds: Uint8Array;
+}
+
+export interface PresenceOptions {
+  service: string;
+  /** Services whose instances are followed; our own need not be among them. */
+  watch: readonly string[];
+  holds: () => Uint8Array;
+}
+
+const BEAT_MS = 1000;
+const SILENCE_MAX_MS = 5000;
+const LISTEN_FIRST_MS = 1200;
+
+interface Seen {
+  holds: Uint8Array;
+  heardAtMs: number;
+}
+
+export class Presence {
+  readonly #link: Link;
+  readonly #options: PresenceOptions;
+  readonly #seen = new Map<string, Map<string, Seen>>();
+  readonly #gone = new Set<string>();
+  readonly #onChange: ((service: string) => void)[] = [];
+  readonly #startedAtMs = Date.now();
+  #subscriptions: LinkSubscription[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #state: 'new' | 'here' | 'left' = 'new';
+
+  constructor(link: Link, options: PresenceOptions) {
+    this.#link = link;
+    this.#options = options;
+    for (const service of options.watch) this.#seen.set(service, new Map());
+    link.onReconnected(() => this.#reconnected());
+  }
+
+  /** Listens, says that we are here, and resolves when every live instance had the time to say so too. */
+  async start(): Promise<void> {
+    for (const service of this.#options.watch) {
+      const subscription = this.#link.subscribe(subjects.presence(service), (message) => {
+        this.#heard(service, PresenceMessage.decode(message.data));
+      });
+      this.#subscriptions.push(subscription);
+    }
+    this.#state = 'here';
+    this.announceNow();
+    this.#timer = setInterval(() => this.#beat(), BEAT_MS);
+    await new Promise((done) => setTimeout(done, LISTEN_FIRST_MS));
+  }
+
+  /** Live instances of a watched service, in no order. */
+  members(service: string): Member[] {
+    const members: Member[] = [];
+    for (const [instance, { holds }] of this.#seen.get(service) ?? []) members.push({ instance, holds });
+    if (service === this.#options.service && this.#state === 'here') {
+      members.push({ instance: this.#link.instance, holds: this.#options.holds() });
+    }
+    return members;
+  }
+
+  /** `hear` is called when somebody comes, goes, or holds something else. */
+  onChange(hear: (service: string) => void): void {
+    this.#onChange.push(hear);
+  }
+
+  /** What we hold has changed. */
+  announceNow(): void {
+    if (this.#state === 'here') this.#say(false);
+  }
+
+  /** Says goodbye. */
+  async leave(): Promise<void> {
+    clearInterval(this.#timer);
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    if (this.#state === 'here') this.#say(true);
+    this.#state = 'left';
+    await this.#link.flush();
+  }
+
+  #say(leaving: boolean): void {
+    const { service, holds } = this.#options;
+    const message = PresenceMessage.encode({
+      service,
+      instance: this.#link.instance,
+      startedAtMs: this.#startedAtMs,
+      leaving,
+      holds: Buffer.from(holds()),
+    });
+    this.#link.publish(subjects.presence(service), message.finish());
+  }
+
+  #heard(service: string, message: PresenceMessage): void {
+    const { instance, holds, leaving } = message;
+    const members = this.#seen.get(service)!;
+    if (instance === this.#link.instance || this.#gone.has(instance)) return;
+    if (leaving) {
+      // A heartbeat that was sent before the goodbye must not bring it back.
+      this.#gone.add(instance);
+      if (members.delete(instance)) this.#changed(service);
+      return;
+    }
+    const known = members.get(instance);
+    members.set(instance, { holds, heardAtMs: Date.now() });
+    if (known === undefined && service === this.#options.service) this.announceNow();
+    if (known === undefined || !sameOctets(known.holds, holds)) this.#changed(service);
+  }
+
+  #beat(): void {
+    this.#say(false);
+    if (!this.#link.connected) return;
+    const silentSinceMs = Date.now() - SILENCE_MAX_MS;
+    for (const [service, members] of this.#seen) {
+      let lost = 0;
+      for (const [instance, { heardAtMs }] of members) {
+        if (heardAtMs >= silentSinceMs) continue;
+        members.delete(instance);
+        lost += 1;
+      }
+      if (lost > 0) this.#changed(service);
+    }
+    if (this.#gone.size > 1000) this.#gone.clear();
+  }
+
+  /** Everybody was unheard for as long as we were away. */
+  #reconnected(): void {
+    for (const members of this.#seen.values()) {
+      for (const seen of members.values()) seen.heardAtMs = Date.now();
+    }
+    this.announceNow();
+  }
+
+  #changed(service: string): void {
+    for (const hear of this.#onChange) hear(service);
+  }
+}
+
+function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}

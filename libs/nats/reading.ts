@@ -1,0 +1,277 @@
+// Reads the records of one subject in order: all that are there, or those that are there and then every new one. A push
+// consumer without acknowledgements, kept by nobody: whatever happens to it, a new one goes on behind the last record.
+//
+// Fails: a gap, silence, a lost consumer or connection costs a new consumer and no record. `readAll` throws when JetStream
+// does not let it finish in time.
+import { callApi } from './api.ts';
+import type { StoredRecord } from './direct-get.ts';
+import { type IncomingRecord, type Link, type LinkSubscription, NO_PAYLOAD } from './link.ts';
+
+export type { StoredRecord } from './direct-get.ts';
+
+export interface ReadQuery {
+  stream: string;
+  /** May have wildcards. */
+  subject: string;
+  /** Leaves the data out. */
+  headersOnly?: boolean;
+  fromSequence?: number;
+}
+
+const CREATE_WAIT_MS = 5000;
+const AGAIN_MS = 250;
+const CHECK_MS = 1000;
+const CONTROL = 100;
+const READ_ALL_WAIT_MS = 120_000;
+
+let consumers = 0;
+
+/** One life of a push consumer; speaks of its records, its idleness and its end. */
+class PushConsumer {
+  readonly #link: Link;
+  readonly #query: ReadQuery;
+  readonly #hear: ConsumerListener;
+  readonly #heartbeatMs: number;
+  readonly #name: string;
+  #subscription: LinkSubscription | undefined;
+  #delivered = 0;
+  #heardAtMs = 0;
+
+  constructor(link: Link, query: ReadQuery, heartbeatMs: number, hear: ConsumerListener) {
+    this.#link = link;
+    this.#query = query;
+    this.#hear = hear;
+    this.#heartbeatMs = heartbeatMs;
+    this.#name = `${link.instance}-${++consumers}`;
+  }
+
+  /** Returns how many records it has to read now; undefined when it cannot be made. */
+  async create(fromSequence: number): Promise<number | undefined> {
+    const { stream, subject, headersOnly } = this.#query;
+    const deliverSubject = `_INBOX_${this.#link.instance}_read.${this.#name}`;
+    this.#heardAtMs = Date.now();
+    this.#subscription = this.#link.subscribeRecords(deliverSubject, (record) => this.#take(record));
+    const config = {
+      name: this.#name,
+      deliver_subject: deliverSubject,
+      deliver_policy: 'by_start_sequence',
+      opt_start_seq: Math.max(1, fromSequence),
+      ack_policy: 'none',
+      replay_policy: 'instant',
+      filter_subject: subject,
+      headers_only: headersOnly === true,
+      flow_control: true,
+      idle_heartbeat: this.#heartbeatMs * 1_000_000,
+      inactive_threshold: 30_000_000_000,
+      max_deliver: 1,
+      mem_storage: true,
+      num_replicas: 1,
+    };
+    const call = `CONSUMER.CREATE.${stream}.${this.#name}.${subject}`;
+    const request = { stream_name: stream, config, action: 'create' };
+    const answer = await callApi<{ num_pending: number }>(this.#link, call, request, CREATE_WAIT_MS);
+    if (answer.kind === 'ok') return answer.value.num_pending;
+    this.forget();
+    return undefined;
+  }
+
+  /** True when it has been silent for longer than heartbeats allow. */
+  isSilent(nowMs: number): boolean {
+    return nowMs - this.#heardAtMs > 3 * this.#heartbeatMs + 2000;
+  }
+
+  /** Stops listening. */
+  forget(): void {
+    this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
+  }
+
+  /** Stops listening and removes the consumer, best effort. */
+  remove(): void {
+    this.forget();
+    void callApi(
+      this.#link,
+      `CONSUMER.DELETE.${this.#query.stream}.${this.#name}`,
+      undefined,
+      CREATE_WAIT_MS,
+    );
+  }
+
+  #take(record: IncomingRecord): void {
+    if (this.#subscription === undefined) return;
+    this.#heardAtMs = Date.now();
+    if (record.status === CONTROL) {
+      this.#control(record);
+      return;
+    }
+    const place = placeOf(record.reply);
+    if (place === undefined || place.delivered !== this.#delivered + 1) {
+      this.#hear.onBroken();
+      return;
+    }
+    this.#delivered = place.delivered;
+    this.#hear.onRecord(storedRecordOf(record, place.sequence), place.pending);
+  }
+
+  #control(record: IncomingRecord): void {
+    const stalled = record.header('Nats-Consumer-Stalled');
+    if (record.reply !== '') this.#link.publish(record.reply, NO_PAYLOAD);
+    else if (stalled !== undefined) this.#link.publish(stalled, NO_PAYLOAD);
+    const sent = record.header('Nats-Last-Consumer');
+    if (sent === undefined) return;
+    if (Number(sent) !== this.#delivered) this.#hear.onBroken();
+    else this.#hear.onIdle();
+  }
+}
+
+interface ConsumerListener {
+  /** `pending`: records that follow it now. */
+  onRecord(record: StoredRecord, pending: number): void;
+  /** Nothing to read at this moment. */
+  onIdle(): void;
+  /** Records were lost between it and us. */
+  onBroken(): void;
+}
+
+interface Place {
+  sequence: number;
+  delivered: number;
+  pending: number;
+}
+
+/** "$JS.ACK.<stream>.<consumer>.<tries>.<stream seq>.<consumer seq>.<time>.<pending>", or with domain and account. */
+function placeOf(reply: string): Place | undefined {
+  const tokens = reply.split('.');
+  const at = tokens.length === 9 ? 5 : 7;
+  if (tokens.length < 9) return undefined;
+  return {
+    sequence: Number(tokens[at]),
+    delivered: Number(tokens[at + 1]),
+    pending: Number(tokens[at + 3]),
+  };
+}
+
+function storedRecordOf(record: IncomingRecord, sequence: number): StoredRecord {
+  return {
+    sequence,
+    subject: record.subject,
+    data: record.data,
+    header: (name) => record.header(name),
+  };
+}
+
+/** Hears every record from `fromSequence` on, until it is stopped. */
+export class Follower {
+  readonly #link: Link;
+  readonly #query: ReadQuery;
+  readonly #onRecord: (record: StoredRecord) => void;
+  #next: number;
+  #consumer: PushConsumer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #state: 'idle' | 'making' | 'reading' | 'stopped' = 'idle';
+
+  constructor(link: Link, query: ReadQuery, onRecord: (record: StoredRecord) => void) {
+    this.#link = link;
+    this.#query = query;
+    this.#onRecord = onRecord;
+    this.#next = query.fromSequence ?? 1;
+    link.onReconnected(() => this.#again());
+  }
+
+  /** Resolves when the first try to read is made; later ones follow by themselves. */
+  async start(): Promise<void> {
+    this.#timer = setInterval(() => this.#check(), CHECK_MS);
+    await this.#make();
+  }
+
+  async stop(): Promise<void> {
+    this.#state = 'stopped';
+    clearInterval(this.#timer);
+    this.#consumer?.remove();
+    this.#consumer = undefined;
+  }
+
+  #check(): void {
+    const silent = this.#state === 'reading' && this.#consumer!.isSilent(Date.now());
+    if (this.#link.connected && (silent || this.#state === 'idle')) this.#again();
+  }
+
+  #again(): void {
+    if (this.#state === 'stopped' || this.#state === 'making') return;
+    this.#consumer?.remove();
+    this.#consumer = undefined;
+    this.#state = 'idle';
+    void this.#make();
+  }
+
+  async #make(): Promise<void> {
+    this.#state = 'making';
+    const consumer = new PushConsumer(this.#link, this.#query, 5000, {
+      onRecord: (record) => {
+        this.#next = record.sequence + 1;
+        this.#onRecord(record);
+      },
+      onIdle: () => {},
+      onBroken: () => setImmediate(() => this.#consumer === consumer && this.#again()),
+    });
+    this.#consumer = consumer;
+    const made = await consumer.create(this.#next);
+    if (this.#now() === 'stopped') consumer.remove();
+    else this.#state = made === undefined ? 'idle' : 'reading';
+  }
+
+  /** As a call: the state may have changed while we waited. */
+  #now() {
+    return this.#state;
+  }
+}
+
+/** Hears every record that is there now, in order. Throws when that takes longer than two minutes. */
+export async function readAll(
+  link: Link,
+  query: ReadQuery,
+  onRecord: (record: StoredRecord) => void,
+): Promise<void> {
+  const untilMs = Date.now() + READ_ALL_WAIT_MS;
+  let next = query.fromSequence ?? 1;
+  while (Date.now() < untilMs) {
+    const end = await readOnce(link, query, next, untilMs, (record) => {
+      next = record.sequence + 1;
+      onRecord(record);
+    });
+    if (end === 'done') return;
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
+  }
+  throw new Error(`cannot read ${query.subject} of ${query.stream}: JetStream does not answer`);
+}
+
+function readOnce(
+  link: Link,
+  query: ReadQuery,
+  from: number,
+  untilMs: number,
+  onRecord: (record: StoredRecord) => void,
+): Promise<'done' | 'broken'> {
+  return new Promise((resolve) => {
+    const end = (how: 'done' | 'broken') => {
+      clearInterval(timer);
+      consumer.remove();
+      resolve(how);
+    };
+    const consumer = new PushConsumer(link, query, 1000, {
+      onRecord: (record, pending) => {
+        onRecord(record);
+        if (pending === 0) end('done');
+      },
+      onIdle: () => end('done'),
+      onBroken: () => end('broken'),
+    });
+    const timer = setInterval(() => {
+      if (consumer.isSilent(Date.now()) || !link.connected || Date.now() > untilMs) end('broken');
+    }, AGAIN_MS);
+    void consumer.create(from).then((pending) => {
+      if (pending === undefined) end('broken');
+      else if (pending === 0) end('done');
+    });
+  });
+}

@@ -1,0 +1,137 @@
+// Stores records in JetStream and knows when they are durable. Retries with the same id until it is sure or out of time.
+//
+// Fails: `full` (no room: nothing was stored), `too-big`, `conflict` (the fence has moved: nothing was stored),
+// `unavailable` (out of time: it may have been stored).
+import { randomBytes } from 'node:crypto';
+import type { Link, RecordAnswer } from './link.ts';
+
+export interface RecordToStore {
+  subject: string;
+  /** Pieces are joined. */
+  payload: Uint8Array | readonly Uint8Array[];
+  /** Nats-Msg-Id, which makes a repeated record harmless; '' for none. Never anything that a sender controls. */
+  id: string;
+  headers?: Readonly<Record<string, string>>;
+  /** Stored only while the last record of `subject` has this sequence; 0: while there is none. */
+  fence?: { subject: string; sequence: number };
+  giveUpAfterMs: number;
+}
+
+export type Draft = Omit<RecordToStore, 'giveUpAfterMs'>;
+
+export type Stored =
+  | { kind: 'stored'; sequence: number; duplicate: boolean }
+  | { kind: 'full' }
+  | { kind: 'conflict' }
+  | { kind: 'too-big' }
+  | { kind: 'unavailable' };
+
+/** One wait for an acknowledgement; a lost one must not cost much more. */
+const TRY_MS = 3000;
+const AGAIN_MS = 50;
+const AGAIN_MAX_MS = 1000;
+
+interface PubAck {
+  seq?: number;
+  duplicate?: boolean;
+  error?: { code: number; err_code?: number; description?: string };
+}
+
+const CONFLICT: Stored = { kind: 'conflict' };
+const FULL: Stored = { kind: 'full' };
+const TOO_BIG: Stored = { kind: 'too-big' };
+const UNAVAILABLE: Stored = { kind: 'unavailable' };
+
+/** What an acknowledgement means; undefined when the record should be sent again. */
+function outcomeOf(answer: RecordAnswer): Stored | undefined {
+  if (answer.kind !== 'answer') return undefined;
+  const { data } = answer.record;
+  const ack = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1')) as PubAck;
+  if (ack.error === undefined) {
+    return { kind: 'stored', sequence: ack.seq ?? 0, duplicate: ack.duplicate ?? false };
+  }
+  const { err_code: number, description = '' } = ack.error;
+  if (number === 10071) return CONFLICT;
+  if (number === 10054 || /too large|exceeds maximum/.test(description)) return TOO_BIG;
+  if (
+    number === 10047 ||
+    number === 10077 ||
+    /maximum (bytes|messages)|insufficient|no space/.test(description)
+  ) {
+    return FULL;
+  }
+  return undefined;
+}
+
+function headersOf(draft: Draft): Record<string, string> | undefined {
+  const { id, fence, headers } = draft;
+  if (id === '' && fence === undefined && headers === undefined) return undefined;
+  const all: Record<string, string> = { ...headers };
+  if (id !== '') all['Nats-Msg-Id'] = id;
+  if (fence !== undefined) {
+    all['Nats-Expected-Last-Subject-Sequence'] = String(fence.sequence);
+    all['Nats-Expected-Last-Subject-Sequence-Subject'] = fence.subject;
+  }
+  return all;
+}
+
+function joined(payload: RecordToStore['payload']): Uint8Array {
+  return payload instanceof Uint8Array ? payload : Buffer.concat(payload);
+}
+
+export class RecordWriter {
+  readonly #link: Link;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /** Resolves when the record is durable, or cannot become so. */
+  store(record: RecordToStore): Promise<Stored> {
+    const headers = headersOf(record);
+    const payload = joined(record.payload);
+    if (payload.length > this.#link.payloadMax) return Promise.resolve(TOO_BIG);
+    const { subject } = record;
+    return this.#untilSure(record.giveUpAfterMs, (timeoutMs) =>
+      this.#link.askRecord({ subject, payload, timeoutMs, ...(headers !== undefined && { headers }) }),
+    );
+  }
+
+  /** Stores all of them or none, in order, in one stream; at most 1000. The sequence is that of the last. */
+  storeAtomically(drafts: readonly Draft[], options: { giveUpAfterMs: number }): Promise<Stored> {
+    const ready = drafts.map((draft) => ({
+      subject: draft.subject,
+      payload: joined(draft.payload),
+      headers: headersOf(draft) ?? {},
+    }));
+    return this.#untilSure(options.giveUpAfterMs, (timeoutMs) => {
+      const batchId = randomBytes(12).toString('hex');
+      ready.forEach(({ subject, payload, headers }, i) => {
+        if (i === ready.length - 1) return;
+        const position = { 'Nats-Batch-Id': batchId, 'Nats-Batch-Sequence': String(i + 1) };
+        this.#link.publishRecord(subject, payload, { ...headers, ...position });
+      });
+      const last = ready.at(-1)!;
+      const commit = {
+        'Nats-Batch-Id': batchId,
+        'Nats-Batch-Sequence': String(ready.length),
+        'Nats-Batch-Commit': '1',
+      };
+      return this.#link.askRecord({ ...last, headers: { ...last.headers, ...commit }, timeoutMs });
+    });
+  }
+
+  async #untilSure(
+    giveUpAfterMs: number,
+    send: (timeoutMs: number) => Promise<RecordAnswer>,
+  ): Promise<Stored> {
+    const untilMs = Date.now() + giveUpAfterMs;
+    for (let waitMs = AGAIN_MS; ; waitMs = Math.min(AGAIN_MAX_MS, waitMs * 2)) {
+      const leftMs = untilMs - Date.now();
+      if (leftMs <= 0) return UNAVAILABLE;
+      const outcome = outcomeOf(await send(Math.min(TRY_MS, leftMs)));
+      if (outcome !== undefined) return outcome;
+      await new Promise((done) => setTimeout(done, Math.min(waitMs, Math.max(1, untilMs - Date.now()))));
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type NatsServer, startNats } from '#kit/nats-server.ts';
+import { DirectGet } from '#libs/nats/direct-get.ts';
+import { type Layout, subjects } from '#libs/nats/layout.ts';
+import { connectLink, type Link } from '#libs/nats/link.ts';
+import { Presence } from '#libs/nats/presence.ts';
+import { provision } from '#libs/nats/provision.ts';
+import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
+import { RecordWriter } from '#libs/nats/records.ts';
+import { deleteRecord, purgeBelow } from '#libs/nats/trimming.ts';
+
+const layout: Layout = {
+  partitions: 4,
+  spoolStreams: 2,
+  replicas: 1,
+  spoolSizeMax: 1_000_000,
+  queueLifeMaxMs: 86_400_000,
+};
+let nats: NatsServer;
+let link: Link;
+let writer: RecordWriter;
+
+beforeAll(async () => {
+  nats = await startNats();
+  link = await connectLink({ url: nats.url, service: 'test' });
+  writer = new RecordWriter(link);
+  await provision(link, layout);
+}, 30_000);
+
+afterAll(async () => {
+  await link?.close();
+  await nats?.stop();
+});
+
+const record = (subject: string, payload: string, id = '') => ({
+  subject,
+  payload: Buffer.from(payload),
+  id,
+  giveUpAfterMs: 5000,
+});
+
+/** Resolves when `condition` holds; fails the test after five seconds. */
+async function until(condition: () => boolean): Promise<void> {
+  const untilMs = Date.now() + 5000;
+  while (!condition()) {
+    if (Date.now() > untilMs) throw new Error('waited in vain');
+    await new Promise((done) => setTimeout(done, 10));
+  }
+}
+
+describe('Streams', () => {
+  test('are made once, and a second time nothing changes', async () => {
+    await provision(link, layout);
+  });
+
+  test('refuse another number of partitions', async () => {
+    await expect(provision(link, { ...layout, partitions: 5 })).rejects.toThrow('nats.partitions');
+  });
+});
+
+describe('A record', () => {
+  test('is stored once, however often it is sent with its id', async () => {
+    const first = await writer.store(record(subjects.spool(0), 'one', 'id-1'));
+    expect(first).toMatchObject({ kind: 'stored', duplicate: false });
+    const second = await writer.store(record(subjects.spool(0), 'one', 'id-1'));
+    expect(second).toEqual({ ...first, duplicate: true });
+  });
+
+  test('is refused behind a fence that has moved', async () => {
+    const owner = subjects.owner(0);
+    const claim = { ...record(owner, 'a'), fence: { subject: owner, sequence: 0 } };
+    const claimed = await writer.store(claim);
+    expect(claimed.kind).toBe('stored');
+    expect(await writer.store(claim)).toEqual({ kind: 'conflict' });
+    const epoch = claimed.kind === 'stored' ? claimed.sequence : 0;
+    const state = { ...record(subjects.mail(0, 'x'), 's'), fence: { subject: owner, sequence: epoch } };
+    expect((await writer.store(state)).kind).toBe('stored');
+    expect((await writer.store({ ...claim, fence: { subject: owner, sequence: epoch } })).kind).toBe(
+      'stored',
+    );
+    expect(await writer.store(state)).toEqual({ kind: 'conflict' });
+  });
+
+  test('is refused when its stream is full, or when it is too big', async () => {
+    const big = Buffer.alloc(600_000);
+    expect((await writer.store({ ...record(subjects.spool(1), ''), payload: big })).kind).toBe('stored');
+    expect(await writer.store({ ...record(subjects.spool(1), ''), payload: big })).toEqual({ kind: 'full' });
+    const huge = Buffer.alloc(9_000_000);
+    expect(await writer.store({ ...record(subjects.store(0), ''), payload: huge })).toEqual({
+      kind: 'too-big',
+    });
+  });
+
+  test('is read by its sequence and as the last of its subject', async () => {
+    const direct = new DirectGet(link);
+    const stored = await writer.store({ ...record(subjects.store(0), 'body'), headers: { 'X-Test': 'yes' } });
+    const sequence = stored.kind === 'stored' ? stored.sequence : 0;
+    const got = await direct.bySequence('STORE_0', sequence);
+    expect(got.kind === 'found' && got.record.header('X-Test')).toBe('yes');
+    expect(got.kind === 'found' && Buffer.from(got.record.data).toString()).toBe('body');
+    const last = await direct.lastOf('STORE_0', subjects.store(0));
+    expect(last.kind === 'found' && last.record.sequence).toBe(sequence);
+    expect(await direct.bySequence('STORE_0', 999_999)).toEqual({ kind: 'missing' });
+    expect(await direct.bySequence('NOT_THERE', 1)).toEqual({ kind: 'unavailable' });
+    expect(await deleteRecord(link, 'STORE_0', sequence)).toBe(true);
+    expect(await direct.bySequence('STORE_0', sequence)).toEqual({ kind: 'missing' });
+  });
+
+  test('is stored with others or not at all', async () => {
+    const fence = { subject: subjects.owner(3), sequence: 0 };
+    const drafts = Array.from({ length: 20 }, (_, i) => ({
+      subject: subjects.mail(3, `m${i}`),
+      payload: Buffer.from(`${i}`),
+      id: '',
+      fence,
+    }));
+    const last = await writer.storeAtomically(drafts, { giveUpAfterMs: 5000 });
+    expect(last.kind).toBe('stored');
+    const read: StoredRecord[] = [];
+    await readAll(link, { stream: 'QUEUE', subject: subjects.mail(3, '*') }, (one) => read.push(one));
+    expect(read.map((one) => Buffer.from(one.data).toString())).toEqual(drafts.map((_, i) => `${i}`));
+    expect(last.kind === 'stored' && last.sequence).toBe(read.at(-1)!.sequence);
+    const moved = drafts.map((draft) => ({ ...draft, fence: { subject: fence.subject, sequence: 7 } }));
+    expect(await writer.storeAtomically(moved, { giveUpAfterMs: 5000 })).toEqual({ kind: 'conflict' });
+  });
+});
+
+describe('Reading', () => {
+  test('of nothing ends at once', async () => {
+    await readAll(link, { stream: 'SETTLE', subject: subjects.settle(2) }, () => {
+      throw new Error('there is nothing');
+    });
+  });
+
+  test('follows new records, and goes on behind the last one when the server was killed', async () => {
+    const heard: number[] = [];
+    const query = { stream: 'SETTLE', subject: subjects.settle(1), headersOnly: true, fromSequence: 1 };
+    const follower = new Follower(link, query, (one) => heard.push(one.sequence));
+    await writer.store(record(subjects.settle(1), 'before'));
+    await follower.start();
+    await writer.store(record(subjects.settle(1), 'after'));
+    await until(() => heard.length === 2);
+    await nats.kill('SIGKILL');
+    await nats.restart();
+    const stored = await writer.store({ ...record(subjects.settle(1), 'later'), giveUpAfterMs: 20_000 });
+    expect(stored.kind).toBe('stored');
+    await until(() => heard.length === 3);
+    await purgeBelow(link, 'SETTLE', subjects.settle(1), heard[2]!);
+    const left: number[] = [];
+    await readAll(link, { stream: 'SETTLE', subject: subjects.settle(1) }, (one) => left.push(one.sequence));
+    expect(left).toEqual([heard[2]]);
+    await follower.stop();
+  }, 40_000);
+
+  test('of many records gets them all in order', async () => {
+    for (let from = 0; from < 3000; from += 500) {
+      const drafts = Array.from({ length: 500 }, (_, i) => ({
+        subject: subjects.store(2),
+        payload: Buffer.from(String(from + i)),
+        id: '',
+      }));
+      expect((await writer.storeAtomically(drafts, { giveUpAfterMs: 5000 })).kind).toBe('stored');
+    }
+    const read: string[] = [];
+    await readAll(link, { stream: 'STORE_0', subject: subjects.store(2) }, (one) => {
+      read.push(Buffer.from(one.data).toString());
+    });
+    expect(read).toEqual(Array.from({ length: 3000 }, (_, i) => String(i)));
+  }, 20_000);
+});
+
+describe('Questions', () => {
+  test('are answered, or it is known at once that nobody listens', async () => {
+    const other = link.subscribe('echo', (message) => link.publish(message.reply, message.data));
+    expect(await link.request('echo', Buffer.from('x'), 1000)).toMatchObject({ kind: 'answer' });
+    other.unsubscribe();
+    expect(await link.request('echo', Buffer.from('x'), 1000)).toEqual({ kind: 'nobody' });
+  });
+
+  test('to everybody gather all answers', async () => {
+    const answer = (word: string) => (message: { reply: string }) =>
+      link.publish(message.reply, Buffer.from(word));
+    const subscriptions = [link.subscribe('all', answer('a')), link.subscribe('all', answer('b'))];
+    const answers = await link.scatter('all', new Uint8Array(0), { expected: 2, timeoutMs: 2000 });
+    expect(answers.map((one) => Buffer.from(one).toString()).toSorted()).toEqual(['a', 'b']);
+    for (const one of subscriptions) one.unsubscribe();
+  });
+});
+
+describe('Presence', () => {
+  test('knows who lives and what they hold, and hears a goodbye at once', async () => {
+    const second = await connectLink({ url: nats.url, service: 'queue' });
+    const mine = new Presence(link, { service: 'queue', watch: ['queue'], holds: () => Buffer.from([1]) });
+    const holds = Buffer.from([2]);
+    const theirs = new Presence(second, { service: 'queue', watch: ['queue'], holds: () => holds });
+    await Promise.all([mine.start(), theirs.start()]);
+    expect(mine.members('queue')).toHaveLength(2);
+    expect(theirs.members('queue')).toHaveLength(2);
+    const changes: string[] = [];
+    mine.onChange((service) => changes.push(service));
+    holds[0] = 3;
+    theirs.announceNow();
+    await until(() => changes.length === 1);
+    await theirs.leave();
+    await until(() => mine.members('queue').length === 1);
+    await mine.leave();
+    await second.close();
+  }, 15_000);
+});
