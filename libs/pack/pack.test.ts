@@ -8,7 +8,7 @@ function envelope(queueId: string): Envelope {
     reversePath: 'a@b',
     forwardPaths: ['c@d'],
     acceptedAtMs: 1_700_000_000_000,
-    bodyType: BodyType['7BIT'],
+    bodyType: BodyType.BODY_TYPE_7BIT,
     trace: undefined,
     clientAddress: '127.0.0.1',
     clientName: 'client',

@@ -156,7 +156,7 @@ export class Reports {
       reversePath: '',
       forwardPaths: [to],
       acceptedAtMs: this.#options.now(),
-      bodyType: BodyType['7BIT'],
+      bodyType: BodyType.BODY_TYPE_7BIT,
       trace: request.custody.message.trace,
       clientAddress: '',
       clientName: this.#options.hostname,
