@@ -1,0 +1,96 @@
+// What waits, as text for a terminal: a row per mail, a row per recipient below it, a summary at the end. Pure. What
+// senders and other hosts wrote cannot move the cursor or break a row.
+import type { Listing } from '#libs/rpc/queue-admin.ts';
+import type { QueuedMail, QueuedRecipient } from '#proto/postrider/v1/admin.ts';
+import { ageText, countText, sizeText, untilText } from './quantities.ts';
+
+/** Longer values stand out of their column instead of making it wider for all. */
+const COLUMN_MAX = 40;
+
+const MAIL_HEADINGS = ['QUEUE ID', 'AGE', 'SIZE', 'SENDER'];
+const RECIPIENT_HEADINGS = ['  RECIPIENT', 'PHASE', 'SITE', 'TRIES', 'NEXT TRY', 'LAST REPLY'];
+
+/** The whole listing, each line with its line end. */
+export function listingText(listing: Listing, nowMs: number): string {
+  const { mails } = listing;
+  const lines = mails.length === 0 ? [] : tableLines(mails, nowMs);
+  return [...lines, ...summaryLines(listing)].map((line) => `${line}\n`).join('');
+}
+
+function tableLines(mails: QueuedMail[], nowMs: number): string[] {
+  const mailRows = mails.map((mail) => [
+    mail.queueId,
+    ageText(nowMs - mail.acceptedAtMs),
+    sizeText(mail.size),
+    mail.reversePath === '' ? '<> (null reverse-path)' : visible(mail.reversePath),
+  ]);
+  const recipientRows = mails.map((mail) => mail.recipients.map((recipient) => rowOf(recipient, nowMs)));
+  const mailWidths = widthsOf([MAIL_HEADINGS, ...mailRows]);
+  const recipientWidths = widthsOf([RECIPIENT_HEADINGS, ...recipientRows.flat()]);
+  const lines = [aligned(MAIL_HEADINGS, mailWidths), aligned(RECIPIENT_HEADINGS, recipientWidths)];
+  mails.forEach((mail, i) => {
+    lines.push(aligned(mailRows[i]!, mailWidths));
+    for (const row of recipientRows[i]!) lines.push(aligned(row, recipientWidths));
+    if (mail.moreRecipients > 0) lines.push(`  ... and ${countText(mail.moreRecipients, 'more recipient')}`);
+  });
+  return lines;
+}
+
+function rowOf(recipient: QueuedRecipient, nowMs: number): string[] {
+  const { forwardPath, phase, site, attempts, nextAttemptAtMs, lastReply } = recipient;
+  return [
+    `  ${visible(forwardPath)}`,
+    phase,
+    site === '' ? '-' : visible(site),
+    String(attempts),
+    nextAttemptAtMs === 0 ? '-' : untilText(nextAttemptAtMs - nowMs),
+    lastReply === undefined ? '-' : replyText(lastReply),
+  ];
+}
+
+function replyText(reply: NonNullable<QueuedRecipient['lastReply']>): string {
+  const said = [reply.code, reply.enhanced, reply.text].filter((word) => word !== '' && word !== 0).join(' ');
+  return visible(reply.host === '' ? said : `${reply.host}: ${said}`);
+}
+
+function widthsOf(rows: string[][]): number[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, column) => {
+      widths[column] = Math.max(widths[column] ?? 0, Math.min(COLUMN_MAX, cell.length));
+    });
+  }
+  return widths;
+}
+
+/** The last cell is not padded. */
+function aligned(row: string[], widths: number[]): string {
+  return row
+    .map((cell, column) => (column < row.length - 1 ? cell.padEnd(widths[column]!) : cell))
+    .join('  ');
+}
+
+function summaryLines({ mails, summary }: Listing): string[] {
+  const { answered, instances } = summary;
+  const lines: string[] = [];
+  if (summary.mails === 0) lines.push('The queue is empty.');
+  else {
+    const phases = summary.phases.map(
+      ({ phase, recipients }) => `${recipients.toLocaleString('en')} ${phase}`,
+    );
+    const verb = summary.mails === 1 ? 'waits' : 'wait';
+    lines.push('', `${countText(summary.mails, 'mail')} ${verb}; recipients: ${phases.join(', ')}.`);
+    if (mails.length < summary.mails) lines.push(`Listed: the oldest ${mails.length.toLocaleString('en')}.`);
+  }
+  if (answered < instances) {
+    lines.push(
+      `INCOMPLETE: ${answered} of ${countText(instances, 'queue instance')} answered; ask again in a moment.`,
+    );
+  }
+  return lines;
+}
+
+/** On one line, without anything that a terminal would act on. */
+function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
+}
