@@ -46,8 +46,10 @@ export function importsOf(path: string): string[] {
   return [...found].map((match) => match[1]!);
 }
 
-/** What is there when the program runs: without imports of types. */
+/** What is there when the program runs: without imports of types, and of what only looks at an address. */
 export function valueImportsOf(path: string): string[] {
-  const text = textOf(path).replace(/\bimport type [^;]*;/g, '');
+  const text = textOf(path)
+    .replace(/\bimport type [^;]*;/g, '')
+    .replace(/\bimport \{ (isIP(v[46])?(, )?)+ \} from 'node:net';/g, '');
   return [...text.matchAll(/\bfrom\s+'([^']+)'/g)].map((match) => match[1]!);
 }
