@@ -21,8 +21,11 @@ export interface DnsQuestion {
   type: RecordType;
 }
 
-/** malformed: not a readable answer; unreachable: the system says that nobody listens there. */
-export type TroubleReason = 'servfail' | 'refused' | 'timeout' | 'malformed' | 'unreachable';
+/**
+ * malformed: not a readable answer; unreachable: the system says that nobody listens there; busy: too many questions
+ * wait here.
+ */
+export type TroubleReason = 'servfail' | 'refused' | 'timeout' | 'malformed' | 'unreachable' | 'busy';
 
 /** Nobody could tell: says nothing about the name. */
 export interface DnsTrouble {

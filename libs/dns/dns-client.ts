@@ -21,8 +21,10 @@ export interface DnsClientOptions {
   cacheEntriesMax: number;
   ttlMaxMs: number;
   negativeTtlMaxMs: number;
-  /** Questions that are out at a time; 256 when absent. The others wait. */
+  /** Questions that are out at a time; 256 when absent. The others wait... */
   questionsMax?: number;
+  /** ... so many at most; 10,000 when absent. More are trouble. */
+  waitingMax?: number;
   now: () => number;
   observer: DnsObserver;
 }
@@ -37,6 +39,7 @@ export interface DnsObserver {
 }
 
 const QUESTIONS_MAX = 256;
+const WAITING_MAX = 10_000;
 /** Names under "localhost" and what can be no name are as certain as the configuration. */
 const CERTAIN_MS = 300_000;
 
@@ -108,7 +111,11 @@ export class DnsClient {
     return flight;
   }
 
-  async #askInTurn<T extends RecordType>(question: { name: string; type: T }) {
+  async #askInTurn<T extends RecordType>(question: {
+    name: string;
+    type: T;
+  }): Promise<DnsAnswer<RecordOf[T]>> {
+    if (this.#turnstile.waiting >= (this.#options.waitingMax ?? WAITING_MAX)) return trouble('busy');
     let place: Place | undefined;
     await new Promise<void>((run) => {
       place = this.#turnstile.enter(run);

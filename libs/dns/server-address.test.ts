@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { serverAddressOf, serversFor } from './server-address.ts';
+import { serverAddressOf, serversFor, serverText } from './server-address.ts';
 
 describe('the address of a DNS server', () => {
   test.each([
@@ -10,6 +10,7 @@ describe('the address of a DNS server', () => {
     ['[2001:db8::1]:5353', { address: '2001:db8::1', port: 5353 }],
   ])('%p is understood', (text, server) => {
     expect(serverAddressOf(text)).toEqual(server);
+    expect(serverAddressOf(serverText(server))).toEqual(server);
   });
 
   test.each([

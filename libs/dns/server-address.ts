@@ -28,3 +28,8 @@ export function serversFor(configured: readonly string[]): ServerAddress[] {
   const servers = texts.map(serverAddressOf).filter((server) => server !== undefined);
   return servers.length > 0 ? servers : [{ address: '127.0.0.1', port: DNS_PORT }];
 }
+
+/** "192.0.2.1:53", "[2001:db8::1]:53". */
+export function serverText({ address, port }: ServerAddress): string {
+  return isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -192,6 +192,22 @@ describe('a DNS client', () => {
     expect(client.questions).toBe(0);
   });
 
+  test('refuses questions when too many wait', async () => {
+    const server = (await serve(names)).script('*', 'silent');
+    const { client } = clientOf([server.address], {
+      questionsMax: 1,
+      waitingMax: 1,
+      tries: 1,
+      timeoutMs: 50,
+    });
+    const answers = await Promise.all(['a', 'b', 'c'].map((name) => client.ask(`${name}.test`, 'A')));
+    expect(answers.map((answer) => answer.kind === 'trouble' && answer.reason)).toEqual([
+      'timeout',
+      'timeout',
+      'busy',
+    ]);
+  });
+
   test('changes its ports', async () => {
     const server = await serve(names);
     const { client } = clientOf([server.address], { timeoutMs: 5000, cacheEntriesMax: 10 });
