@@ -15,8 +15,8 @@ const log = (line) => console.error(`postrider: ${line}`);
 /** Program of each command; `test` has steps of its own. */
 const PROGRAMS = {
   start: 'deploy/local/start.ts',
-  bench: 'test/bench/main.ts',
-  crash: 'test/crash/main.ts',
+  bench: 'test/bench/bench.ts',
+  crash: 'test/crash/crash.ts',
 };
 
 /** Settles with the exit code of a program that has our terminal. Signals to us go on to it. */

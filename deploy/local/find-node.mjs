@@ -4,7 +4,7 @@
 // Fails: npm cannot install, or there is no Node that is new enough -> an error that says what was tried.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 
 /** TypeScript runs natively, without a build step, from here on. */
 const NODE_MAJOR_MIN = 24;
@@ -19,19 +19,22 @@ function needsInstall(root) {
   return installed === 0 || installed < modifiedAt(join(root, 'package-lock.json'));
 }
 
-/** The npm that runs us, else the one on PATH. */
-function npm() {
-  const script = process.env.npm_execpath ?? '';
-  return script.endsWith('npm-cli.js') ? [process.execPath, [script]] : ['npm', []];
+/** PATH without the packages' own programs: npm must not run on a Node that it is about to replace. */
+function pathOutside(root) {
+  const inside = join(root, 'node_modules');
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((dir) => !dir.startsWith(inside))
+    .join(delimiter);
 }
 
 /** Runs `npm ci` when something is missing. */
 export async function installPackages({ root, log }) {
   if (!needsInstall(root)) return;
   log('packages are missing or older than package-lock.json: npm ci ...');
-  const [program, args] = npm();
   const code = await new Promise((resolve, reject) => {
-    const child = spawn(program, [...args, 'ci', '--no-audit', '--no-fund'], { cwd: root, stdio: 'inherit' });
+    const env = { ...process.env, PATH: pathOutside(root) };
+    const child = spawn('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root, env, stdio: 'inherit' });
     child.once('error', (error) => reject(new Error(`npm cannot be run: ${error.message}`)));
     child.once('exit', resolve);
   });

@@ -68,7 +68,7 @@ function firstSteps({ config }: WelcomeOptions): string[] {
 
 function queueLine(admin: unknown): string {
   const isDefault = admin === undefined || admin === '127.0.0.1:7070';
-  return `  npm run postrider -- queue ls${isDefault ? '' : ` --address ${admin}`}`;
+  return `  npm run postrider -- queue ls${isDefault ? '' : ` --admin ${admin}`}`;
 }
 
 export function welcome(options: WelcomeOptions): string {
