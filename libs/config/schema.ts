@@ -89,7 +89,7 @@ const delivery = z.strictObject({
   /** Scales the timeouts of RFC 5321 section 4.5.3.2 (connect 30 s, greeting 5 min, ...): 1 is the RFC. */
   timeoutScale: z.number().min(0.001).max(10).default(1),
   /** Port of mail exchangers found by MX; other than 25 only for tests. */
-  smtpPort: port.default(25),
+  smtpPort: port.min(1).default(25),
   /** opportunistic uses STARTTLS where offered, without a check of the name; never does not. */
   tls: z.enum(['opportunistic', 'never']).default('opportunistic'),
   /** Octets of fetched packs kept for their other mails. */
