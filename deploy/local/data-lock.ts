@@ -17,15 +17,23 @@ export interface DataLock {
   release(): void;
 }
 
-function readOwner(file: string): { text: string; owner: Owner | undefined } | undefined {
+/** Undefined when the text is no owner: its starter was killed while it wrote. */
+function parseOwner(text: string): Owner | undefined {
   try {
-    const text = readFileSync(file, 'utf8');
     const { pid, commandLine } = JSON.parse(text) as Partial<Owner>;
-    const isOwner = typeof pid === 'number' && typeof commandLine === 'string';
-    return { text, owner: isOwner ? { pid, commandLine } : undefined };
+    return typeof pid === 'number' && typeof commandLine === 'string' ? { pid, commandLine } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined when there is no such file. */
+function readLock(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    return { text: '', owner: undefined };
+    throw error;
   }
 }
 
@@ -69,13 +77,15 @@ export function lockData(dataDir: string): DataLock {
   const mine = JSON.stringify({ pid: process.pid, commandLine: commandLineOf(process.pid) });
   for (let i = 0; i < TRIES; i += 1) {
     if (createWhole(file, mine)) return { release: () => rmSync(file, { force: true }) };
-    const found = readOwner(file);
+    const found = readLock(file);
     if (found === undefined) continue;
-    if (isStillThere(found.owner)) {
-      const { pid } = found.owner;
-      throw new StartTrouble(`${dataDir} is in use by process ${pid}: stop that one or give another --data`);
+    const owner = parseOwner(found);
+    if (isStillThere(owner)) {
+      throw new StartTrouble(
+        `${dataDir} is in use by process ${owner.pid}: stop that one or give another --data`,
+      );
     }
-    removeStale(file, found.text);
+    removeStale(file, found);
   }
   throw new StartTrouble(`${file} cannot be taken: other starters are at it`);
 }

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type Document, parseDocument } from 'yaml';
 import { ConfigError, parseConfig } from '#libs/config/load.ts';
 import type { Config } from '#libs/config/schema.ts';
-import type { WantedPort } from './ports.ts';
+import { choosePort, type WantedPort } from './ports.ts';
 import type { ServiceName, StartOptions } from './start-options.ts';
 
 /** What the sample calls the data directory. */
@@ -77,7 +77,16 @@ function applyInstance(document: Document, service: ServiceName, instance: numbe
   });
 }
 
-export function readSettings(options: StartOptions): Settings {
+/** Port 0 becomes one that is free, so that everybody may be told. */
+async function choosePorts(document: Document): Promise<void> {
+  const { listeners, admin } = parseConfig('', document.toString());
+  for (const [i, { port }] of listeners.entries()) {
+    if (port === 0) document.setIn(['listeners', i, 'port'], await choosePort());
+  }
+  if (admin.port === 0) document.setIn(['admin', 'port'], await choosePort());
+}
+
+export async function readSettings(options: StartOptions): Promise<Settings> {
   const file = options.config;
   const dataDir = resolve(options.data);
   const text = readConfigText(file);
@@ -86,6 +95,7 @@ export function readSettings(options: StartOptions): Settings {
   const document: Document = parsed.contents === null ? parseDocument('{}') : parsed;
   applyPorts(document, given, options);
   applyDataDir(document, given, dataDir);
+  await choosePorts(document);
   const config = parseConfig(file, document.toString());
   return {
     config,

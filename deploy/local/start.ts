@@ -71,7 +71,7 @@ function makeServices(settings: Settings, options: StartOptions, dataDir: string
 }
 
 async function runCluster(options: StartOptions, dataDir: string, stops: StopRequests): Promise<void> {
-  const settings = readSettings(options);
+  const settings = await readSettings(options);
   await endLeftovers(join(dataDir, 'run'), say);
   await checkPorts(wantedPorts(settings, options));
   makeCertificate(settings, dataDir);

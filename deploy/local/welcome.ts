@@ -28,7 +28,7 @@ const TLS = { none: 'no TLS', starttls: 'STARTTLS', implicit: 'TLS from the star
 
 function listenerRows({ listeners }: Config): string[] {
   return listeners.map(({ address, port, unixSocket, role, tls }) => {
-    const where = unixSocket ?? `${address}:${port === 0 ? '(chosen, see the log)' : port}`;
+    const where = unixSocket ?? `${address}:${port}`;
     return row(tls === 'implicit' ? 'SMTPS' : 'SMTP', `${where.padEnd(18)} ${ROLE[role]}; ${TLS[tls]}`);
   });
 }

@@ -1,0 +1,1 @@
+export function debianMirrors(aptDir?: string): string[];
