@@ -9,7 +9,7 @@ import { AnswerCache } from './cache.ts';
 import { DnsServerPeer } from './dns-server-peer.ts';
 import { isHostName, loopbackOf, normalName } from './name.ts';
 import type { ServerAddress } from './server-address.ts';
-import { type Place, Turnstile } from './turnstile.ts';
+import { Turnstile } from './turnstile.ts';
 
 export interface DnsClientOptions {
   /** At least one; in the order to be asked. */
@@ -21,9 +21,9 @@ export interface DnsClientOptions {
   cacheEntriesMax: number;
   ttlMaxMs: number;
   negativeTtlMaxMs: number;
-  /** Questions that are out at a time; 256 when absent. The others wait... */
+  /** Questions that are out at a time; 1000 when absent. The others wait... */
   questionsMax?: number;
-  /** ... so many at most; 10,000 when absent. More are trouble. */
+  /** ... so many at most; 50,000 when absent. More are trouble. */
   waitingMax?: number;
   now: () => number;
   observer: DnsObserver;
@@ -38,8 +38,8 @@ export interface DnsObserver {
   cacheHit(): void;
 }
 
-const QUESTIONS_MAX = 256;
-const WAITING_MAX = 10_000;
+const QUESTIONS_MAX = 1000;
+const WAITING_MAX = 50_000;
 /** Names under "localhost" and what can be no name are as certain as the configuration. */
 const CERTAIN_MS = 300_000;
 
@@ -116,12 +116,9 @@ export class DnsClient {
     type: T;
   }): Promise<DnsAnswer<RecordOf[T]>> {
     if (this.#turnstile.waiting >= (this.#options.waitingMax ?? WAITING_MAX)) return trouble('busy');
-    let place: Place | undefined;
-    await new Promise<void>((run) => {
-      place = this.#turnstile.enter(run);
-    });
+    const place = await this.#turnstile.entered();
     const answer = await this.#askServers(question);
-    place?.leave();
+    place.leave();
     return answer;
   }
 

@@ -8,6 +8,7 @@ describe('a turnstile', () => {
     const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => turnstile.enter(() => log.push(name)));
     expect([log.join(''), turnstile.inside, turnstile.waiting]).toEqual(['ab', 2, 2]);
     b!.leave();
+    b!.leave();
     expect([log.join(''), turnstile.inside, turnstile.waiting]).toEqual(['abc', 2, 1]);
     a!.leave();
     c!.leave();
@@ -22,5 +23,15 @@ describe('a turnstile', () => {
     b!.leave();
     a!.leave();
     expect([log.join(''), turnstile.inside, turnstile.waiting]).toEqual(['ac', 1, 0]);
+  });
+
+  test('can be waited for', async () => {
+    const turnstile = new Turnstile(1);
+    const first = await turnstile.entered();
+    const second = turnstile.entered();
+    expect([turnstile.inside, turnstile.waiting]).toEqual([1, 1]);
+    first.leave();
+    (await second).leave();
+    expect([turnstile.inside, turnstile.waiting]).toEqual([0, 0]);
   });
 });

@@ -2,7 +2,7 @@
 // the number that waits reads `waiting`.
 
 export interface Place {
-  /** Gives the place back, or stops waiting for one. To be called once. */
+  /** Gives the place back, or stops waiting for one. Once is enough; more does nothing. */
   leave(): void;
 }
 
@@ -25,13 +25,25 @@ export class Turnstile {
 
   /** Calls `run` when there is a place: before it returns when there is one now. */
   enter(run: () => void): Place {
+    let isLeft = false;
     const letIn = () => {
       this.#inside += 1;
       run();
     };
-    const place = { leave: () => this.#leave(letIn) };
+    const leave = () => {
+      if (!isLeft) this.#leave(letIn);
+      isLeft = true;
+    };
     if (this.#inside < this.#placesMax) letIn();
     else this.#waiting.add(letIn);
+    return { leave };
+  }
+
+  /** Resolves with a place when there is one. */
+  async entered(): Promise<Place> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const place = this.enter(resolve);
+    await promise;
     return place;
   }
 

@@ -29,8 +29,8 @@ const WORKER_GROUP = 'resolver';
 /** Callers wait 15 s for an answer. */
 const DECIDE_WITHIN_MS = 12_000;
 /** Domains with questions out, and questions out, at a time. */
-const DOMAINS_AT_ONCE = 500;
-const QUESTIONS_AT_ONCE = 500;
+const DOMAINS_AT_ONCE = 1000;
+const QUESTIONS_AT_ONCE = 1000;
 /** A request with more is nonsense: callers ask for 100 at most. */
 const REQUEST_DOMAINS_MAX = 1000;
 const STOP_WITHIN_MS = 5000;

@@ -50,7 +50,7 @@ function recordsOf(name: string, here: ZoneName | undefined, type: string): Answ
 }
 
 function exists(zone: Zone, name: string): boolean {
-  return Object.keys(zone.names).some((one) => one === name || one.endsWith(`.${name}`));
+  return name in zone.names || Object.keys(zone.names).some((one) => one.endsWith(`.${name}`));
 }
 
 function soaOf({ negativeTtl = 60 }: Zone): Answer[] {
