@@ -1,0 +1,170 @@
+// Plays the owner of a partition towards delivery workers: stores mails in packs, sends jobs, hears what workers say of
+// them, and acknowledges only when a test wants it.
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Layout, spoolStream, subjects } from '#libs/nats/layout.ts';
+import type { Link } from '#libs/nats/link.ts';
+import { shardOf } from '#libs/nats/placement.ts';
+import { RecordWriter } from '#libs/nats/records.ts';
+import { encodeFrame, encodeIndex } from '#libs/pack/pack.ts';
+import {
+  Checkpoint,
+  InflightAnswer,
+  InflightRequest,
+  type Job,
+  JobBatch,
+  type Outcome,
+  OutcomeAck,
+  OutcomeBatch,
+  type SiteStatus,
+} from '#proto/postrider/v1/job.ts';
+import { BodyType, type SpoolRef } from '#proto/postrider/v1/mail.ts';
+import type { Site } from '#proto/postrider/v1/route.ts';
+
+export interface OwnedMail {
+  from?: string;
+  to: string[];
+  text?: string;
+}
+
+export interface OwnerOptions {
+  link: Link;
+  layout: Layout;
+  shards: number;
+  partition?: number;
+  epoch?: number;
+}
+
+export class DeliveryOwner {
+  readonly accepted: string[] = [];
+  readonly outcomes: Outcome[] = [];
+  readonly checkpoints: string[] = [];
+  readonly sites: SiteStatus[] = [];
+  /** Workers that said something. */
+  readonly workers = new Set<string>();
+  epoch: number;
+  readonly #options: OwnerOptions;
+  readonly #partition: number;
+  #mails = 0;
+
+  constructor(options: OwnerOptions) {
+    const { link, partition = 0, epoch = 1 } = options;
+    this.#options = options;
+    this.#partition = partition;
+    this.epoch = epoch;
+    link.subscribe(subjects.outcome(partition), ({ data }) => this.#hear(OutcomeBatch.decode(data)));
+    link.subscribe(subjects.checkpoint(partition), ({ data }) => {
+      this.checkpoints.push(...Checkpoint.decode(data).attemptIds);
+    });
+  }
+
+  /** Stores the mails in one pack; returns a job for each. */
+  async store(mails: OwnedMail[]): Promise<Job[]> {
+    const { link, layout } = this.#options;
+    const pieces: Uint8Array[] = [];
+    const places: { queueId: string; offset: number; length: number }[] = [];
+    let offset = 0;
+    for (const mail of mails) {
+      const queueId = `0${this.#partition}q${(this.#mails++).toString().padStart(8, '0')}`;
+      const frame = frameOf(queueId, mail);
+      pieces.push(frame);
+      places.push({ queueId, offset, length: frame.length });
+      offset += frame.length;
+    }
+    const stored = await new RecordWriter(link).store({
+      subject: subjects.spool(this.#partition),
+      payload: pieces,
+      id: '',
+      headers: { 'Postrider-Index': encodeIndex({ entries: [] }) },
+      giveUpAfterMs: 10_000,
+    });
+    if (stored.kind !== 'stored') throw new Error(`not stored: ${stored.kind}`);
+    const stream = spoolStream(this.#partition, layout);
+    return places.map((place) => {
+      return this.#job(place.queueId, { ...place, stream, sequence: stored.sequence });
+    });
+  }
+
+  /** Sends jobs for one site to the owner of its shard. */
+  send(site: Site, jobs: Job[]): void {
+    const { link, shards } = this.#options;
+    link.publish(subjects.deliver(shardOf(site.key, shards)), JobBatch.encode({ site, jobs }).finish());
+  }
+
+  /** Says that outcomes were acted on. */
+  acknowledge(worker: string, attemptIds: string[]): void {
+    const ack = { partition: this.#partition, epoch: this.epoch, attemptIds };
+    this.#options.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(ack).finish());
+  }
+
+  /** Asks workers what is in flight. */
+  async inflight(expected = 1): Promise<InflightAnswer[]> {
+    const request = InflightRequest.encode({ partition: this.#partition, epoch: this.epoch }).finish();
+    const subject = subjects.inflight(this.#partition);
+    const answers = await this.#options.link.scatter(subject, request, { expected, timeoutMs: 2000 });
+    return answers.map((answer) => InflightAnswer.decode(answer));
+  }
+
+  /** Outcomes of one attempt, as often as they were told. */
+  told(job: Job): Outcome[] {
+    return this.outcomes.filter(({ attemptId }) => attemptId === job.attemptId);
+  }
+
+  /** The first outcome of each job, when all are there. */
+  async outcomesOf(jobs: Job[], timeoutMs = 10_000): Promise<Outcome[]> {
+    await until(() => jobs.every((job) => this.told(job).length > 0), timeoutMs);
+    return jobs.map((job) => this.told(job)[0]!);
+  }
+
+  #hear(batch: OutcomeBatch): void {
+    this.workers.add(batch.worker);
+    this.accepted.push(...batch.accepted);
+    this.outcomes.push(...batch.outcomes);
+    this.sites.push(...batch.sites);
+  }
+
+  #job(queueId: string, ref: SpoolRef): Job {
+    const { stream, sequence, offset, length } = ref;
+    return {
+      attemptId: `${queueId}.1.${this.epoch}`,
+      queueId,
+      partition: this.#partition,
+      epoch: this.epoch,
+      ref: { stream, sequence, offset, length },
+      recipients: [],
+      startByMs: Date.now() + 60_000,
+      trace: undefined,
+      attempts: 0,
+      ownTrace: false,
+    };
+  }
+}
+
+function frameOf(queueId: string, { from = 's@x.test', to, text = 'hello' }: OwnedMail): Uint8Array {
+  const data = Buffer.from(`Subject: x\r\n\r\n${text}\r\n`);
+  const envelope = {
+    queueId,
+    reversePath: from,
+    forwardPaths: to,
+    acceptedAtMs: Date.now(),
+    bodyType: BodyType.BODY_TYPE_7BIT,
+    trace: undefined,
+    clientAddress: '',
+    clientName: '',
+    protocol: 'ESMTP',
+    prependedLength: 0,
+    dataLength: 0,
+    hasDotLines: false,
+    chunks: [],
+  };
+  const prepended = Buffer.from(`X-Queue-Id: ${queueId}\r\n`);
+  return Buffer.concat(encodeFrame({ envelope, prepended, data: [data] }));
+}
+
+/** Resolves when `condition` holds; rejects after `timeoutMs`. */
+export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+  const untilMs = Date.now() + timeoutMs;
+  while (!condition()) {
+    if (Date.now() > untilMs) throw new Error(`waited in vain for ${condition}`);
+    await pause(10);
+  }
+}
