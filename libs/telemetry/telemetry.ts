@@ -20,9 +20,8 @@ const SCOPE = 'postrider';
 const SPANS_WAITING_MAX = 16_384;
 const SPANS_PER_EXPORT_MAX = 1_024;
 const EXPORT_EVERY_MS = 1_000;
-const EXPORT_MS_MAX = 10_000;
-/** How long a stop waits for the last export. */
-const LAST_EXPORT_MS_MAX = 3_000;
+/** How long one export may take, retries included; a stop waits so long for the last one. */
+const EXPORT_MS_MAX = 5_000;
 
 export interface Telemetry {
   tracing: Tracing;
@@ -110,10 +109,10 @@ export async function startTelemetry(config: Config, service: ServiceName): Prom
     logger,
     metricsPort: endpoint.port,
     stop: async () => {
-      await atMost(spans.stop(), LAST_EXPORT_MS_MAX);
+      await atMost(spans.stop(), EXPORT_MS_MAX + 100);
       await endpoint.stop();
       stopGauges();
-      await atMost(meterProvider.shutdown(), LAST_EXPORT_MS_MAX);
+      await atMost(meterProvider.shutdown(), EXPORT_MS_MAX + 100);
     },
   };
 }
