@@ -1,0 +1,175 @@
+// Group commit: whole mails become packs, one in flight per SPOOL stream; what becomes whole meanwhile joins the next.
+// So load itself sizes the packs: one mail alone waits for nobody, and many share one fsync.
+//
+// Invariants:
+//  G1  At most one pack of a stream is in flight.
+//  G2  Every mail hears once what became of it, and `stored` only when its record is durable.
+//  G3  Mails go into packs in the order in which they became whole.
+//  G4  A mail waits for commitWaitMax and the time of one try, not longer.
+//
+// Fails: no room -> `full` for the mails of the pack; no answer in time -> `unavailable` for them and for all that have
+// waited as long (the record may have been stored: then the client's repetition is a second mail, RFC 5321 §4.5.3.2.6).
+import { randomBytes } from 'node:crypto';
+import { DateLine } from '#libs/header/received.ts';
+import { type Layout, subjects } from '#libs/nats/layout.ts';
+import type { RecordWriter, Stored } from '#libs/nats/records.ts';
+import type { CommitTrouble } from '#libs/smtp/server-session.ts';
+import { PackDraft, type SealedPack, type WholeMail } from './pack-draft.ts';
+import { PartitionRotation } from './partition-rotation.ts';
+
+/** A mail that waits for its commit. */
+export interface PackableMail extends WholeMail {
+  readonly wholeSinceMs: number;
+  /** False when its client has gone: it may be dropped as long as it is in no pack. */
+  readonly isWanted: boolean;
+  stored(queueId: string): void;
+  refused(trouble: CommitTrouble): void;
+  /** It was not wanted any more and is kept nowhere. */
+  dropped(): void;
+}
+
+export interface PackerOptions {
+  writer: Pick<RecordWriter, 'store'>;
+  layout: Pick<Layout, 'partitions' | 'spoolStreams'>;
+  hostname: string;
+  commitWaitMaxMs: number;
+  now: () => number;
+  random: () => number;
+  onPack: (pack: { mails: number; octets: number; tookMs: number }) => void;
+  onTrouble: (reason: string) => void;
+}
+
+/** The shortest time that a pack is tried. */
+const TRY_MS_MIN = 1000;
+/** Taken mails are cut off the front of the queue when there are so many. */
+const CUT_AT = 1024;
+
+interface Stream {
+  readonly rotation: PartitionRotation;
+  isBusy: boolean;
+}
+
+interface Flight {
+  stream: Stream;
+  mails: PackableMail[];
+  pack: SealedPack;
+  sentAtMs: number;
+}
+
+export class Packer {
+  readonly #options: PackerOptions;
+  readonly #streams: Stream[];
+  readonly #dateLine = new DateLine();
+  /** Makes the ids of packs unique for all time. */
+  readonly #process = randomBytes(9).toString('base64url');
+  readonly #turn = () => this.#dispatch();
+  #waiting: PackableMail[] = [];
+  /** Mails of `#waiting` that are taken. */
+  #taken = 0;
+  #turnComes = false;
+  #packs = 0;
+
+  constructor(options: PackerOptions) {
+    this.#options = options;
+    const { layout, random } = options;
+    this.#streams = Array.from({ length: layout.spoolStreams }, (_, stream) => ({
+      rotation: new PartitionRotation({ ...layout, stream, start: random() }),
+      isBusy: false,
+    }));
+  }
+
+  /** Mails that are in no pack yet. */
+  get waiting(): number {
+    return this.#waiting.length - this.#taken;
+  }
+
+  add(mail: PackableMail): void {
+    this.#waiting.push(mail);
+    if (this.#turnComes || this.#streams.every((stream) => stream.isBusy)) return;
+    this.#turnComes = true;
+    setImmediate(this.#turn);
+  }
+
+  /** Refuses what has waited too long. Called about once a second. */
+  sweep(): void {
+    const { now, commitWaitMaxMs } = this.#options;
+    const beforeMs = now() - commitWaitMaxMs;
+    for (;;) {
+      const mail = this.#waiting[this.#taken];
+      if (mail === undefined || mail.wholeSinceMs > beforeMs) return;
+      this.#take();
+      mail.refused('unavailable'); // G4
+    }
+  }
+
+  #take(): void {
+    this.#taken++;
+    if (this.#taken < CUT_AT && this.#taken < this.#waiting.length) return;
+    this.#waiting = this.#waiting.slice(this.#taken);
+    this.#taken = 0;
+  }
+
+  #dispatch(): void {
+    this.#turnComes = false;
+    for (const stream of this.#streams) {
+      if (this.waiting === 0) return;
+      if (!stream.isBusy) this.#send(stream); // G1
+    }
+  }
+
+  #send(stream: Stream): void {
+    const draft = this.#draft();
+    const { mails } = draft;
+    const first = mails[0];
+    if (first === undefined) return;
+    const { writer, hostname, now, commitWaitMaxMs, onTrouble } = this.#options;
+    const nowMs = now();
+    const partition = stream.rotation.partitionAt(nowMs);
+    const pack = draft.seal({ partition, nowMs, dateText: this.#dateLine.text(nowMs), hostname });
+    const headers: Record<string, string> = { 'Postrider-Index': pack.index };
+    if (pack.traceparent !== '') headers.traceparent = pack.traceparent;
+    stream.isBusy = true;
+    const flight: Flight = { stream, mails, pack, sentAtMs: nowMs };
+    const record = {
+      subject: subjects.spool(partition),
+      payload: pack.payload,
+      id: `${this.#process}-${(++this.#packs).toString(36)}`,
+      headers,
+      giveUpAfterMs: Math.max(TRY_MS_MIN, commitWaitMaxMs - (nowMs - first.wholeSinceMs)), // G4
+    };
+    writer.store(record).then(
+      (stored) => this.#landed(flight, stored),
+      (error) => {
+        onTrouble(`SPOOL: ${String(error)}`);
+        this.#landed(flight, { kind: 'unavailable' });
+      },
+    );
+  }
+
+  /** The next pack, out of the front of the queue (G3). */
+  #draft(): PackDraft<PackableMail> {
+    const draft = new PackDraft<PackableMail>();
+    for (;;) {
+      const mail = this.#waiting[this.#taken];
+      if (mail === undefined || (mail.isWanted && !draft.add(mail))) return draft;
+      this.#take();
+      if (!mail.isWanted) mail.dropped();
+    }
+  }
+
+  #landed({ stream, mails, pack, sentAtMs }: Flight, stored: Stored): void {
+    stream.isBusy = false;
+    const { now, onPack, onTrouble } = this.#options;
+    if (stored.kind === 'unavailable') this.sweep();
+    // The next pack is on its way while the sessions of this one write their replies.
+    this.#dispatch();
+    if (stored.kind === 'stored') {
+      onPack({ mails: mails.length, octets: pack.octets, tookMs: now() - sentAtMs });
+      for (let i = 0; i < mails.length; i++) mails[i]!.stored(pack.queueIds[i]!); // G2
+      return;
+    }
+    onTrouble(`SPOOL: a pack of ${mails.length} mails is not stored: ${stored.kind}`);
+    const trouble = stored.kind === 'conflict' ? 'unavailable' : stored.kind;
+    for (const mail of mails) mail.refused(trouble);
+  }
+}
