@@ -4,7 +4,7 @@
 // Fails: what is published while disconnected is lost (`connected` tells); questions that were open when the connection
 // was lost are answered `timeout` at once, since their answers cannot arrive any more.
 import { randomBytes } from 'node:crypto';
-import { type Msg, type NatsConnection, headers as newHeaders } from '@nats-io/nats-core';
+import { type Msg, type NatsConnection, headers as newHeaders, type Subscription } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 
 /** A message as a subscriber sees it; `reply` is '' when nobody waits for an answer. */
@@ -21,7 +21,10 @@ export interface IncomingRecord extends Incoming {
 }
 
 export interface LinkSubscription {
+  /** Hears nothing more from now on, not even what is on its way. */
   unsubscribe(): void;
+  /** Takes nothing new; resolves when what was on its way has been heard, within seconds. */
+  drain(): Promise<void>;
 }
 
 export type Answer = { kind: 'answer'; data: Uint8Array } | { kind: 'nobody' } | { kind: 'timeout' };
@@ -120,7 +123,7 @@ export class Link {
           onMessage({ subject: message.subject, data: message.data, reply: message.reply ?? '' });
       },
     });
-    return { unsubscribe: () => this.#connection.isClosed() || subscription.unsubscribe() };
+    return this.#handleOf(subscription);
   }
 
   /** Like subscribe, for what JetStream pushes. */
@@ -130,7 +133,7 @@ export class Link {
         if (error === null) onRecord(new NatsRecord(message));
       },
     });
-    return { unsubscribe: () => this.#connection.isClosed() || subscription.unsubscribe() };
+    return this.#handleOf(subscription);
   }
 
   /** Asks, and hears the one answer in a callback: for the hot path. */
@@ -199,14 +202,27 @@ export class Link {
   /** Resolves when the server has everything that was published; at once when disconnected. */
   async flush(): Promise<void> {
     if (!this.#connected || this.#connection.isClosed()) return;
-    const patience = new Promise<void>((done) => setTimeout(done, 2000).unref());
-    await Promise.race([this.#connection.flush().catch(() => {}), patience]);
+    await withPatience(this.#connection.flush());
   }
 
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     await this.flush();
     await this.#connection.close();
+  }
+
+  #handleOf(subscription: Subscription): LinkSubscription {
+    const isOver = () => this.#connection.isClosed() || subscription.isClosed();
+    return {
+      unsubscribe: () => {
+        if (!isOver()) subscription.unsubscribe();
+      },
+      drain: async () => {
+        if (isOver()) return;
+        if (this.#connected) await withPatience(subscription.drain());
+        else subscription.unsubscribe();
+      },
+    };
   }
 
   #answered(message: Msg): void {
@@ -246,6 +262,12 @@ export class Link {
     this.#connected = true;
     for (const hear of this.#onReconnected) hear();
   }
+}
+
+/** Settles when `work` did, or after 2 s; never throws. */
+async function withPatience(work: Promise<void>): Promise<void> {
+  const patience = new Promise<void>((done) => setTimeout(done, 2000).unref());
+  await Promise.race([work.catch(() => {}), patience]);
 }
 
 function headersOf(record: Readonly<Record<string, string>>) {

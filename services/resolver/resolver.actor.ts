@@ -98,7 +98,7 @@ export class Resolver {
   }
 
   async stop(): Promise<void> {
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    await Promise.all(this.#subscriptions.map((subscription) => subscription.drain()));
     this.#subscriptions = [];
     const running = [...this.#running];
     let timer: NodeJS.Timeout | undefined;
