@@ -53,12 +53,15 @@ export class Cluster {
   }
 
   async #stopAll(children: KeptChild[]): Promise<void> {
-    if (children.length === 0) return;
     const startedAt = Date.now();
-    const names = children.map(({ name }) => name).join(', ');
-    this.#options.say(`stopping ${names} ...`);
+    const names = children
+      .filter(({ wasStarted }) => wasStarted)
+      .map(({ name }) => name)
+      .join(', ');
+    if (names !== '') this.#options.say(`stopping ${names} ...`);
+    // The others too, so that they are not started any more.
     await Promise.all(children.map((child) => child.stop()));
-    this.#options.say(`${names}: stopped in ${seconds(startedAt)}`);
+    if (names !== '') this.#options.say(`${names}: stopped in ${seconds(startedAt)}`);
   }
 
   /** Ends all services at once; the nats-server is left to `stop`, as its store deserves an orderly end. */

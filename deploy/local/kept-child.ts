@@ -26,7 +26,7 @@ export interface ChildOptions {
   pidFile: string;
   /** Starts it with its output going to the file descriptor. */
   spawn: (logDescriptor: number) => ChildProcess;
-  /** Settles when this child is ready; it is also given up when the child ends. */
+  /** Settles when this child is ready; may reject when it ends first. */
   whenReady: (child: ChildProcess) => Promise<Ready>;
   /** How long it may take to stop. */
   graceMs: number;
@@ -68,6 +68,10 @@ export class KeptChild {
     return this.#phase.kind === 'running' ? this.#phase.child.pid : undefined;
   }
 
+  get wasStarted(): boolean {
+    return this.#phase.kind !== 'new';
+  }
+
   /** Resolves when it is ready for the first time. */
   async start(): Promise<void> {
     if (this.#phase.kind !== 'new') throw new StartTrouble(`${this.name} was stopped before it was started`);
@@ -77,7 +81,9 @@ export class KeptChild {
       const { logFile } = this.#options;
       throw new StartTrouble(`${this.name} ended with ${how} before it was ready:\n${lastLines(logFile)}`);
     });
-    this.ready = await Promise.race([this.#options.whenReady(child), early, this.#tooLate()]);
+    // When waiting fails, the child has ended, which has better words.
+    const ready = this.#options.whenReady(child).catch(() => early);
+    this.ready = await Promise.race([ready, early, this.#tooLate()]);
     void end.then((how) => this.#onEnd(how));
   }
 
