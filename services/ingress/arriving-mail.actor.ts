@@ -63,7 +63,6 @@ const PIECE_OCTETS_MIN = 512;
 /** Pieces that hold on to a buffer so many times their size are copied out of it. */
 const WASTE_FACTOR = 4;
 
-const NO_CHUNKS: Chunk[] = [];
 const NO_CLIENT: ClientGreeting = { name: '', protocol: 'SMTP' };
 
 type Stage = 'arriving' | 'ending' | 'packed' | 'doomed' | 'over';
@@ -72,7 +71,7 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
   readonly transaction: Transaction;
   readonly clientAddress: string;
   client: ClientGreeting = NO_CLIENT;
-  chunks: Chunk[] = NO_CHUNKS;
+  chunks: Chunk[] = [];
   pieces: Buffer[] = [];
   /** Octets in `pieces`. */
   frameOctets = 0;
@@ -234,7 +233,6 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
     const { chunkStore } = this.#spool;
     if (this.#partition < 0) {
       this.#partition = chunkStore.choosePartition();
-      this.chunks = [];
     }
     const pieces = cutOff(this.pieces, octets);
     const position = this.chunks.length;
@@ -248,12 +246,15 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
   #landed(position: number, octets: number, stored: Chunk | Exclude<Stored['kind'], 'stored'>): void {
     this.#inFlight--;
     this.#inFlightOctets -= octets;
-    if (typeof stored !== 'string') this.chunks[position] = stored;
     switch (this.#stage) {
       case 'arriving':
       case 'ending':
-        if (typeof stored === 'string') this.#doom(stored === 'conflict' ? 'unavailable' : stored);
-        else this.#goOn();
+        if (typeof stored === 'string') {
+          this.#doom(stored === 'conflict' ? 'unavailable' : stored);
+        } else {
+          this.chunks[position] = stored;
+          this.#goOn();
+        }
         return;
       case 'doomed':
       case 'over':
@@ -329,7 +330,7 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
     chunkStore.stopWaiting(this);
     if (chunks === 'remove' && this.chunks.length > 0) {
       chunkStore.forget(this.chunks.filter(({ stream }) => stream !== ''));
-      this.chunks = NO_CHUNKS;
+      this.chunks = [];
     }
   }
 }
