@@ -1,8 +1,10 @@
 // One service started alone, as `node services/<name>/main.ts`: how it says that it is ready, and how it ends.
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type NatsServer, startNats } from '#kit/nats-server.ts';
 
@@ -43,9 +45,10 @@ function run(configText: string, env: Record<string, string> = {}): Running {
     ready: new Promise((resolve) => {
       child.on('message', (message) => resolve((message as { ready: Record<string, unknown> }).ready));
     }),
-    ended: new Promise((resolve) => {
-      child.once('exit', (code, signal) => resolve(signal ?? `code ${code}`));
-    }),
+    // Not 'close', which does not come after a disconnect.
+    ended: Promise.all([once(child, 'exit'), finished(child.stdout!), finished(child.stderr!)]).then(
+      ([[code, signal]]) => signal ?? `code ${code}`,
+    ),
   };
 }
 
