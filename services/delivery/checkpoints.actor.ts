@@ -4,9 +4,9 @@
 // Fails: while the link is down nobody passes; who waits goes on when it is back, or runs into the host's patience.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
-import { TurnBatch } from '#libs/shell/turn-batch.ts';
 import { Checkpoint } from '#proto/postrider/v1/job.ts';
 import type { Attempt } from './attempt.ts';
+import type { Departure } from './departure.ts';
 
 /** Called when the checkpoint of the attempt has left. */
 export type Passage = () => void;
@@ -18,36 +18,32 @@ interface Passenger {
 
 export interface CheckpointsOptions {
   link: Pick<Link, 'instance' | 'connected' | 'publish' | 'onReconnected'>;
+  departure: Departure;
   /** The attempt is marked before it is published. */
   onPassed: (attemptId: string) => void;
 }
 
 export class Checkpoints {
   readonly #options: CheckpointsOptions;
-  readonly #turn: TurnBatch<Passenger>;
-  #stranded: Passenger[] = [];
+  #waiting: Passenger[] = [];
 
   constructor(options: CheckpointsOptions) {
     this.#options = options;
-    this.#turn = new TurnBatch((passengers) => this.#publish(passengers));
-    options.link.onReconnected(() => {
-      const stranded = this.#stranded;
-      this.#stranded = [];
-      this.#publish(stranded);
-    });
+    options.departure.join(() => this.#publish());
+    options.link.onReconnected(() => options.departure.soon());
   }
 
   /** Calls `goOn` in a later turn, when the checkpoint is in the socket to NATS. */
   pass(attempt: Attempt, goOn: Passage): void {
-    this.#turn.add({ attempt, goOn });
+    this.#waiting.push({ attempt, goOn });
+    this.#options.departure.soon();
   }
 
-  #publish(passengers: Passenger[]): void {
+  #publish(): void {
     const { link, onPassed } = this.#options;
-    if (!link.connected) {
-      this.#stranded.push(...passengers);
-      return;
-    }
+    if (this.#waiting.length === 0 || !link.connected) return;
+    const passengers = this.#waiting;
+    this.#waiting = [];
     const byPartition = new Map<number, string[]>();
     for (const { attempt } of passengers) {
       const { attemptId, partition } = attempt.job;

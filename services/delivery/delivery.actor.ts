@@ -10,6 +10,7 @@ import type { Telemetry } from '#libs/telemetry/telemetry.ts';
 import type { Outcome } from '#proto/postrider/v1/job.ts';
 import type { Attempt } from './attempt.ts';
 import { Checkpoints } from './checkpoints.actor.ts';
+import { Departure } from './departure.ts';
 import { MaildirGateway } from './gateways/maildir.ts';
 import { Instruments } from './instruments.ts';
 import { Intake } from './intake.actor.ts';
@@ -33,6 +34,7 @@ export interface DeliveryOptions {
 export class Delivery {
   readonly #link: Link;
   readonly #instruments: Instruments;
+  readonly #departure = new Departure();
   readonly #outbox: Outbox;
   readonly #intake: Intake;
   readonly #sites: Sites;
@@ -47,7 +49,7 @@ export class Delivery {
     const now = this.#now;
     this.#link = link;
     const cache = new PackCache(new DirectGet(link), delivery.packCacheMax);
-    this.#outbox = new Outbox(link);
+    this.#outbox = new Outbox(link, this.#departure);
     this.#intake = new Intake({
       link,
       partitions: nats.partitions,
@@ -56,7 +58,11 @@ export class Delivery {
       onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
       onTrouble: (reason) => logger.error({ reason }, 'unreadable message'),
     });
-    const checkpoints = new Checkpoints({ link, onPassed: (id) => this.#intake.checkpointed(id) });
+    const checkpoints = new Checkpoints({
+      link,
+      departure: this.#departure,
+      onPassed: (id) => this.#intake.checkpointed(id),
+    });
     const carriers = {
       config,
       cache,
@@ -114,7 +120,7 @@ export class Delivery {
     this.#shards.leaveAll();
     while (this.#sites.totals().running > 0 && this.#now() < untilMs) await pause(20);
     this.#sites.abort({ code: 0, enhanced: '4.3.2', text: 'the worker was stopped', host: '' });
-    this.#outbox.flushNow();
+    this.#departure.flushNow();
     // Owners that act on the last outcomes now need not ask for them again.
     const goodbyeMs = this.#now() + 1000;
     while (this.#intake.unacknowledged > 0 && this.#now() < goodbyeMs) await pause(20);

@@ -5,8 +5,8 @@
 // accepted attempts themselves.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
-import { TurnBatch } from '#libs/shell/turn-batch.ts';
 import { type Outcome, OutcomeBatch, type SiteStatus } from '#proto/postrider/v1/job.ts';
+import type { Departure } from './departure.ts';
 
 /** Recipients' results in one message: keeps it well under the largest payload of NATS. */
 const RESULTS_PER_MESSAGE = 1000;
@@ -19,12 +19,15 @@ interface Letter {
 
 export class Outbox {
   readonly #link: Pick<Link, 'instance' | 'publish'>;
+  readonly #departure: Departure;
+  /** By partition, those that take more. */
   readonly #letters = new Map<number, Letter>();
-  readonly #turn: TurnBatch<Letter>;
+  #ready: Letter[] = [];
 
-  constructor(link: Pick<Link, 'instance' | 'publish'>) {
+  constructor(link: Pick<Link, 'instance' | 'publish'>, departure: Departure) {
     this.#link = link;
-    this.#turn = new TurnBatch((letters) => this.#send(letters));
+    this.#departure = departure;
+    departure.join(() => this.#send());
   }
 
   accepted(partition: number, attemptId: string): void {
@@ -43,23 +46,22 @@ export class Outbox {
     this.#letter(partition).batch.sites.push(status);
   }
 
-  /** Sends what was gathered so far. */
-  flushNow(): void {
-    this.#turn.flushNow();
-  }
-
   #letter(partition: number): Letter {
     let letter = this.#letters.get(partition);
     if (letter === undefined) {
       const batch = { worker: this.#link.instance, accepted: [], outcomes: [], sites: [] };
       letter = { partition, batch, results: 0 };
       this.#letters.set(partition, letter);
-      this.#turn.add(letter);
+      this.#ready.push(letter);
+      this.#departure.soon();
     }
     return letter;
   }
 
-  #send(letters: Letter[]): void {
+  #send(): void {
+    const letters = this.#ready;
+    if (letters.length === 0) return;
+    this.#ready = [];
     this.#letters.clear();
     for (const { partition, batch } of letters) {
       this.#link.publish(subjects.outcome(partition), OutcomeBatch.encode(batch).finish());

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { subjects } from '#libs/nats/layout.ts';
 import { type Outcome, OutcomeBatch, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import { Departure } from './departure.ts';
 import { Outbox } from './outbox.actor.ts';
 
 function outbox() {
@@ -8,7 +9,8 @@ function outbox() {
   const publish = (subject: string, payload: Uint8Array) => {
     sent.push({ subject, batch: OutcomeBatch.decode(payload) });
   };
-  return { sent, outbox: new Outbox({ instance: 'worker', publish }) };
+  const departure = new Departure();
+  return { sent, departure, outbox: new Outbox({ instance: 'worker', publish }, departure) };
 }
 
 function outcome(attemptId: string, recipients = 0): Outcome {
@@ -50,10 +52,10 @@ describe('the outbox', () => {
   });
 
   test('cuts what would not fit in one message', () => {
-    const { sent, outbox: box } = outbox();
+    const { sent, departure, outbox: box } = outbox();
     for (let i = 0; i < 5; i++) box.outcome(1, outcome(`${i}`, 600));
     box.accepted(1, 'a');
-    box.flushNow();
+    departure.flushNow();
     expect(sent.map(({ batch }) => batch.outcomes.map(({ attemptId }) => attemptId))).toEqual([
       ['0', '1'],
       ['2', '3'],

@@ -1,6 +1,16 @@
 // What an attempt becomes when the trouble is ours and not the host's.
 import { type Job, type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import { outcomeForAll } from './attempt.ts';
+import type { FrameRead } from './pack-cache.actor.ts';
+
+/** `read`, or missing when what stands there is another mail, or one without the recipients that the job is for. */
+export function frameFor(job: Job, read: FrameRead): FrameRead {
+  if (read.kind !== 'found') return read;
+  const { queueId, forwardPaths } = read.frame.envelope;
+  const hasThem =
+    forwardPaths.length > 0 && job.recipients.every((position) => position < forwardPaths.length);
+  return queueId === job.queueId && hasThem ? read : { kind: 'missing' };
+}
 
 /**
  * The mail's data cannot be had. A record that is gone is deferred with words for the operator: its owner decides.

@@ -109,6 +109,17 @@ describe('the data of a mail', () => {
     expect(told(await carry({}))).toMatchObject({ event: 'reusable', fate: [RELAYED, 250] });
   });
 
+  test('that is another mail’s, or has not the recipients of the job, is missing', async () => {
+    const { sink, carrier } = await rig.connected();
+    for (const wrong of [{ queueId: 'other' }, { recipients: [0, 1] }]) {
+      const attempt = rig.attempt({});
+      Object.assign(attempt.job, wrong);
+      carrier.carry(attempt);
+      expect(told(await rig.event())).toEqual({ event: 'reusable', fate: [DEFERRED, 451], each: [] });
+    }
+    expect(sink.commands).toHaveLength(1);
+  });
+
   test('of which a chunk is missing is never ended', async () => {
     const { sink, carrier } = await rig.connected();
     const attempt = rig.attempt({ data: 'abcdefghij\r\n', chunkSize: 4 });

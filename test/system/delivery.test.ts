@@ -209,6 +209,16 @@ describe('a site', () => {
     expect([sink.connectionsMost, sink.connectionsTotal]).toEqual([3, 3]);
   });
 
+  test('that refuses further connections keeps those that it has, and is not down', async () => {
+    const [, sink] = [await startWorker({ siteConnectionsMax: 8 }), await sinkOf()];
+    sink.behaviour.connectionsMax = 2;
+    const jobs = await owner.store(Array.from({ length: 200 }, (_, i) => to(`r${i}@y`)));
+    owner.send(siteOf(sink.port), jobs);
+    for (const outcome of await owner.outcomesOf(jobs)) expect(outcome.kind).toBe(RELAYED);
+    expect(Math.max(...sink.timesTaken.values())).toBe(1);
+    expect(owner.sites.filter(({ suspendedUntilMs }) => suspendedUntilMs > 0)).toEqual([]);
+  });
+
   test('whose host is down is suspended, which its owners are told, and probed afterwards', async () => {
     const [, sink] = [await startWorker(), await sinkOf()];
     await sink.refuse();

@@ -12,7 +12,7 @@ import type { Carrier, CarrierEvent } from '../carrier.ts';
 import type { Checkpoints } from '../checkpoints.actor.ts';
 import type { FrameRead, PackCache } from '../pack-cache.actor.ts';
 import type { DeadAddresses, Target } from '../route-order.ts';
-import { dataTrouble } from '../trouble.ts';
+import { dataTrouble, frameFor } from '../trouble.ts';
 import { isReady, openSession, patienceMs, receive } from './client.machine.ts';
 import type {
   ClientEffect,
@@ -135,11 +135,12 @@ export class Connection implements Carrier, WireListener {
   #begin(attempt: Attempt, read: FrameRead): void {
     // The server may have left meanwhile.
     if (this.#attempt !== attempt) return;
-    if (read.kind === 'found') {
-      this.#writer = new MailWriter(this.#options.cache, read.frame);
-      this.#feed({ kind: 'mailGiven', mail: mailOf(attempt, read.frame) });
+    const checked = frameFor(attempt.job, read);
+    if (checked.kind === 'found') {
+      this.#writer = new MailWriter(this.#options.cache, checked.frame);
+      this.#feed({ kind: 'mailGiven', mail: mailOf(attempt, checked.frame) });
     } else {
-      this.#finished(dataTrouble(attempt.job, read.kind), 'reusable');
+      this.#finished(dataTrouble(attempt.job, checked.kind), 'reusable');
     }
     // In a turn of its own: who gives the next mail at once must not be called from within `carry`.
     if (this.#news !== undefined) setImmediate(() => this.#tellNews());

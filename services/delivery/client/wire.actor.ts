@@ -8,6 +8,7 @@ import type { Target } from '../route-order.ts';
 export interface WireListener {
   connected(): void;
   secured(): void;
+  /** `piece` is overwritten after the call. */
   arrived(piece: Buffer): void;
   /** All that was written has gone to the system; told after a `write` that was `full`. */
   drained(): void;
@@ -18,11 +19,18 @@ export interface WireListener {
 /** How long a goodbye may take. */
 const LEAVE_WITHIN_MS = 2000;
 
+/**
+ * All sockets are read into this one buffer: who listens has read a piece when it returns. Only what comes through TLS has
+ * buffers of its own.
+ */
+const READ = Buffer.allocUnsafeSlow(16 * 1024);
+
 export class Wire {
   readonly #target: Target;
   /** Undefined when nobody listens any more. */
   #listener: WireListener | undefined;
   #socket: Socket;
+  #leaving: Socket | undefined;
   #tls = '';
   #trouble = '';
 
@@ -30,7 +38,7 @@ export class Wire {
   constructor(target: Target, listener: WireListener) {
     this.#target = target;
     this.#listener = listener;
-    this.#socket = socketTo(target);
+    this.#socket = socketTo(target, (octets) => this.#arrived(READ.subarray(0, octets)));
     this.#socket.setNoDelay(true);
     this.#socket.once('connect', () => this.#listener?.connected());
     this.#listen(this.#socket);
@@ -77,7 +85,7 @@ export class Wire {
     this.#listener = undefined;
     const socket = this.#socket;
     socket.write('QUIT\r\n');
-    socket.once('data', () => socket.end());
+    this.#leaving = socket;
     socket.setTimeout(LEAVE_WITHIN_MS, () => socket.destroy());
   }
 
@@ -87,8 +95,14 @@ export class Wire {
     this.#socket.destroy();
   }
 
+  #arrived(piece: Buffer): void {
+    this.#listener?.arrived(piece);
+    // The goodbye is answered.
+    this.#leaving?.end();
+  }
+
   #listen(socket: Socket): void {
-    socket.on('data', (piece: Buffer) => this.#listener?.arrived(piece));
+    socket.on('data', (piece: Buffer) => this.#arrived(piece));
     socket.on('drain', () => this.#listener?.drained());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#trouble = error.code ?? error.message;
@@ -102,9 +116,15 @@ export class Wire {
 }
 
 /** A port or path that the system does not take at all fails like an address that does not answer. */
-function socketTo({ host, address }: Target): Socket {
+function socketTo({ host, address }: Target, onOctets: (octets: number) => void): Socket {
+  const callback = (octets: number) => {
+    onOctets(octets);
+    return true;
+  };
+  const onread = { buffer: READ, callback };
   try {
-    return connect(host.unixPath === '' ? { host: address, port: host.port } : { path: host.unixPath });
+    const place = host.unixPath === '' ? { host: address, port: host.port } : { path: host.unixPath };
+    return connect({ ...place, onread });
   } catch (error) {
     return new Socket().destroy(error as Error);
   }

@@ -9,7 +9,7 @@ import type { Carrier, CarrierEvent } from '../carrier.ts';
 import type { Checkpoints } from '../checkpoints.actor.ts';
 import { MailData, MailDataError } from '../mail-data.ts';
 import type { FrameRead, PackCache } from '../pack-cache.actor.ts';
-import { dataTrouble } from '../trouble.ts';
+import { dataTrouble, frameFor } from '../trouble.ts';
 import type { MaildirGateway } from './maildir.ts';
 import { maildirOf, mailFileName } from './maildir-path.ts';
 
@@ -36,7 +36,9 @@ export class MaildirSlot implements Carrier {
   }
 
   carry(attempt: Attempt): void {
-    this.#options.cache.frame(attempt.job.ref!, (read) => void this.#store(attempt, read));
+    this.#options.cache.frame(attempt.job.ref!, (read) => {
+      void this.#store(attempt, frameFor(attempt.job, read));
+    });
   }
 
   quit(): void {

@@ -1,0 +1,47 @@
+import { describe, expect, test } from '@jest/globals';
+import { Job, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import type { Reply } from '#proto/postrider/v1/mail.ts';
+import { outcomeOf, positionsOf, type RecipientFate } from './attempt.ts';
+
+const { RELAYED, DEFERRED, FAILED } = OutcomeKind;
+const JOB: Job = { ...Job.decode(new Uint8Array(0)), attemptId: 'a', queueId: 'q', recipients: [4, 7] };
+const REPLY: Reply = { code: 250, enhanced: '2.0.0', text: 'ok', host: 'mx' };
+
+const fatesOf = (...kinds: OutcomeKind[]): RecipientFate[] =>
+  kinds.map((kind, i) => ({ position: JOB.recipients[i]!, kind, reply: { ...REPLY } }));
+
+describe('the outcome of an attempt', () => {
+  test('says once what holds for all', () => {
+    const fates = [4, 7].map((position) => ({ position, kind: RELAYED, reply: REPLY }));
+    expect(outcomeOf(JOB, fates, 'TLSv1.3')).toEqual({
+      attemptId: 'a',
+      queueId: 'q',
+      kind: RELAYED,
+      reply: REPLY,
+      recipients: [],
+      tls: 'TLSv1.3',
+      jobRecipients: [4, 7],
+    });
+  });
+
+  test.each([
+    [[RELAYED, RELAYED], RELAYED],
+    [[RELAYED, FAILED], FAILED],
+    [[FAILED, DEFERRED], DEFERRED],
+    [[RELAYED, DEFERRED], DEFERRED],
+  ])('of %j is as a whole the one that needs most: %i', (kinds, whole) => {
+    const outcome = outcomeOf(JOB, fatesOf(...kinds), '');
+    expect(outcome.kind).toBe(whole);
+    expect(outcome.recipients.map(({ recipient, kind }) => [recipient, kind])).toEqual([
+      [4, kinds[0]],
+      [7, kinds[1]],
+    ]);
+  });
+});
+
+describe('the positions of a job', () => {
+  test('are its own, or all of the envelope', () => {
+    expect(positionsOf(JOB, 9)).toEqual([4, 7]);
+    expect(positionsOf({ ...JOB, recipients: [] }, 3)).toEqual([0, 1, 2]);
+  });
+});

@@ -1,0 +1,84 @@
+import { describe, expect, test } from '@jest/globals';
+import { subjects } from '#libs/nats/layout.ts';
+import { Checkpoint, type Job } from '#proto/postrider/v1/job.ts';
+import { newAttempt } from './attempt.ts';
+import { Checkpoints } from './checkpoints.actor.ts';
+import { Departure } from './departure.ts';
+
+const turn = () => new Promise((done) => setImmediate(done));
+
+const attemptOf = (attemptId: string, partition: number) => {
+  const job: Job = {
+    attemptId,
+    queueId: 'q',
+    partition,
+    epoch: 1,
+    ref: undefined,
+    recipients: [],
+    startByMs: 0,
+    trace: undefined,
+    attempts: 0,
+    ownTrace: false,
+  };
+  return newAttempt(job);
+};
+
+/** Checkpoints over a link that the test connects and disconnects; `log` has all that happens, in order. */
+function rig() {
+  const log: string[] = [];
+  const reconnected: (() => void)[] = [];
+  const link = {
+    instance: 'worker',
+    connected: true,
+    publish(subject: string, payload: Uint8Array) {
+      const { worker, attemptIds } = Checkpoint.decode(payload);
+      log.push(`${worker} says ${attemptIds.join()} on ${subject}`);
+    },
+    onReconnected: (hear: () => void) => void reconnected.push(hear),
+  };
+  const departure = new Departure();
+  const onPassed = (attemptId: string) => void log.push(`mark ${attemptId}`);
+  const checkpoints = new Checkpoints({ link, departure, onPassed });
+  const pass = (id: string, partition: number) => {
+    checkpoints.pass(attemptOf(id, partition), () => void log.push(`go on ${id}`));
+  };
+  const connect = () => {
+    link.connected = true;
+    for (const hear of reconnected) hear();
+  };
+  return { log, link, pass, connect };
+}
+
+describe('checkpoints', () => {
+  test('are marked, then published, and only in a later turn the dot may leave', async () => {
+    const { log, pass } = rig();
+    pass('a', 1);
+    pass('b', 2);
+    pass('c', 1);
+    expect(log).toEqual([]);
+    await turn();
+    const published = [
+      'mark a',
+      'mark b',
+      'mark c',
+      `worker says a,c on ${subjects.checkpoint(1)}`,
+      `worker says b on ${subjects.checkpoint(2)}`,
+    ];
+    expect(log).toEqual(published);
+    await turn();
+    expect(log).toEqual([...published, 'go on a', 'go on b', 'go on c']);
+  });
+
+  test('wait while the link is down, and pass when it is back', async () => {
+    const { log, link, pass, connect } = rig();
+    link.connected = false;
+    pass('a', 1);
+    await turn();
+    await turn();
+    expect(log).toEqual([]);
+    connect();
+    await turn();
+    await turn();
+    expect(log).toEqual(['mark a', `worker says a on ${subjects.checkpoint(1)}`, 'go on a']);
+  });
+});
