@@ -12,7 +12,7 @@ const TAIL_OCTETS = 128;
 const POLL_MS = 10;
 
 /** Directories that hold Postfix's commands but are not on everybody's PATH. */
-const PATH_OF_TOOLS = `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin`;
+const PATH_OF_TOOLS = `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin`;
 
 /** Where an installed command is; undefined when it is not installed. */
 export function findTool(name: string): string | undefined {

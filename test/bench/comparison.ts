@@ -1,0 +1,125 @@
+// Runs the sides in turn and says how they compare: every repeat's figures, medians, spreads, the ratio, and what a mail
+// costs in each process.
+import type { BenchSink } from './load-tools.ts';
+import { calibrate, type Load, measureOnce, type Run, type Side } from './measure.ts';
+import { median, table, whole } from './statistics.ts';
+
+export interface Plan {
+  sizes: readonly number[];
+  modes: readonly Load['mode'][];
+  sessions: number;
+  repeats: number;
+  /** About how long one run is. */
+  seconds: number;
+}
+
+export interface Outcome {
+  load: Load;
+  /** By side, in the order of the repeats. */
+  runs: Map<string, Run[]>;
+}
+
+/** What issue 2 asks for, of 4 KB mails: times Postfix. */
+const BARS: Record<Load['mode'], number> = { persistent: 6, single: 3 };
+
+export function title({ octets, mode, sessions }: Load): string {
+  const connections = mode === 'persistent' ? 'persistent connections' : 'one connection per mail';
+  return `${octets / 1024} KB, ${connections}, ${sessions} sessions`;
+}
+
+/** All loads of the plan, the sides alternating, each repeat in the other order. */
+export async function runPlan(plan: Plan, sides: Side[], sink: BenchSink, say: (line: string) => void) {
+  const outcomes: Outcome[] = [];
+  for (const octets of plan.sizes) {
+    for (const mode of plan.modes) {
+      const load = { octets, mode, sessions: plan.sessions };
+      say(`\n${title(load)}`);
+      outcomes.push(await runLoad(load, plan, sides, { sink, say }));
+    }
+  }
+  return outcomes;
+}
+
+async function runLoad(
+  load: Load,
+  plan: Plan,
+  sides: Side[],
+  { sink, say }: { sink: BenchSink; say: (line: string) => void },
+): Promise<Outcome> {
+  const counts = new Map<string, number>();
+  for (const side of sides) counts.set(side.name, await calibrate(side, sink, load, plan.seconds));
+  const runs = new Map<string, Run[]>(sides.map((side) => [side.name, []]));
+  for (let repeat = 0; repeat < plan.repeats; repeat += 1) {
+    const order = repeat % 2 === 0 ? sides : [...sides].reverse();
+    for (const side of order) {
+      runs.get(side.name)!.push(await measureOnce(side, sink, load, counts.get(side.name)!));
+    }
+    const figures = sides.map(({ name }) => `${name} ${whole(runs.get(name)!.at(-1)!.mailsPerSecond)}`);
+    say(`  repeat ${repeat + 1}: ${figures.join(', ')} mails/s${ratioText(runs, repeat)}`);
+  }
+  return { load, runs };
+}
+
+function ratios(runs: Map<string, Run[]>): number[] {
+  const [postfix, postrider] = [runs.get('Postfix'), runs.get('Postrider')];
+  if (postfix === undefined || postrider === undefined) return [];
+  return postfix.flatMap((run, i) => {
+    const other = postrider[i];
+    return other === undefined ? [] : [other.mailsPerSecond / run.mailsPerSecond];
+  });
+}
+
+function ratioText(runs: Map<string, Run[]>, repeat: number): string {
+  const ratio = ratios(runs)[repeat];
+  return ratio === undefined ? '' : `, ratio ${ratio.toFixed(2)}`;
+}
+
+function speedRows(outcome: Outcome): string[][] {
+  return [...outcome.runs].map(([name, runs]) => {
+    const rates = runs.map((run) => run.mailsPerSecond);
+    const mails = runs[0]?.mails ?? 0;
+    return [
+      title(outcome.load),
+      name,
+      whole(median(rates)),
+      whole(Math.min(...rates)),
+      whole(Math.max(...rates)),
+      whole(mails),
+    ];
+  });
+}
+
+function processorRows(outcome: Outcome): string[][] {
+  return [...outcome.runs].map(([name, runs]) => {
+    const processes = [...(runs[0]?.processorUs.keys() ?? [])];
+    const cost = (process: string) => median(runs.map((run) => run.processorUs.get(process) ?? 0));
+    const total = median(runs.map((run) => [...run.processorUs.values()].reduce((sum, us) => sum + us, 0)));
+    const costs = processes.map((process) => `${process} ${whole(cost(process))}`);
+    return [title(outcome.load), name, whole(total), costs.join(', ')];
+  });
+}
+
+function ratioLine(outcome: Outcome): string[] {
+  const all = ratios(outcome.runs);
+  if (all.length === 0) return [];
+  const { octets, mode } = outcome.load;
+  const ratio = median(all);
+  const bar = octets === 4096 ? BARS[mode] : undefined;
+  const verdict = bar === undefined ? '' : `; bar ${bar} x: ${ratio >= bar ? 'reached' : 'NOT reached'}`;
+  const spread = `${Math.min(...all).toFixed(2)} to ${Math.max(...all).toFixed(2)}`;
+  return [`${title(outcome.load)}: ${ratio.toFixed(2)} x Postfix (${spread})${verdict}`];
+}
+
+/** The tables and the ratio lines. */
+export function report(outcomes: readonly Outcome[]): string {
+  const speed = ['load', 'side', 'mails/s (median)', 'min', 'max', 'mails per run'];
+  const processor = ['load', 'side', 'us of CPU per mail', 'by process'];
+  return [
+    '',
+    table(speed, outcomes.flatMap(speedRows)),
+    '',
+    table(processor, outcomes.flatMap(processorRows)),
+    '',
+    ...outcomes.flatMap(ratioLine),
+  ].join('\n');
+}
