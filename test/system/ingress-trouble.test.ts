@@ -3,10 +3,10 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { IngressRig, until } from '#kit/ingress-rig.ts';
-import { SmtpClient } from '#kit/smtp-client.ts';
+import { RawClient } from '#kit/raw-client.ts';
 
 let rig: IngressRig | undefined;
-const clients: SmtpClient[] = [];
+const clients: RawClient[] = [];
 
 afterEach(async () => {
   for (const one of clients.splice(0)) one.close();
@@ -19,8 +19,8 @@ async function started(options: Parameters<typeof IngressRig.start>[0] = {}): Pr
   return rig;
 }
 
-async function client(port: number): Promise<SmtpClient> {
-  const made = await SmtpClient.greeted(port);
+async function client(port: number): Promise<RawClient> {
+  const made = await RawClient.greeted(port);
   clients.push(made);
   return made;
 }
@@ -108,7 +108,7 @@ describe('Too many clients', () => {
     const [listener] = await bench.ingress({ limits: { sessionsMax: 3 } });
     const port = listener!.port!;
     const three = await Promise.all([client(port), client(port), client(port)]);
-    const fourth = await SmtpClient.connect(port);
+    const fourth = await RawClient.connect(port);
     expect(await fourth.ended()).toMatch(/^421 4\.3\.2 /);
     await three[0]!.say('QUIT');
     await three[0]!.ended();
@@ -174,7 +174,7 @@ describe('A stop', () => {
     await busy.say(...toData);
     const stopped = bench.stopIngress();
     expect(await idle.ended()).toMatch(/^421 4\.3\.2 /);
-    await expect(SmtpClient.connect(listener!.port!)).rejects.toThrow();
+    await expect(RawClient.connect(listener!.port!)).rejects.toThrow();
     busy.write('the end\r\n.\r\n');
     expect(await busy.reply()).toMatch(/^250 /);
     expect(await busy.ended()).toMatch(/^421 4\.3\.2 /);
@@ -198,7 +198,7 @@ describe('A Unix socket', () => {
     expect(existsSync(file)).toBe(false);
     await leaveStale(file);
     const [listener] = await bench.ingress(unixSocket);
-    const one = await SmtpClient.greeted(listener!.unixSocket!);
+    const one = await RawClient.greeted(listener!.unixSocket!);
     clients.push(one);
     await bench.stopIngress();
     writeFileSync(file, 'precious');

@@ -1,17 +1,17 @@
 // Ingress over real sockets and a real nats-server: what clients hear, and what is stored by then.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { IngressRig, until } from '#kit/ingress-rig.ts';
-import { SmtpClient } from '#kit/smtp-client.ts';
+import { RawClient } from '#kit/raw-client.ts';
 import type { ListenerReady } from '../../services/ingress/listener.actor.ts';
 
 let rig: IngressRig;
 let listeners: ListenerReady[];
-const clients: SmtpClient[] = [];
+const clients: RawClient[] = [];
 
 /** Greeted at the listener of that position. */
-async function client(position = 0, tls: 'plain' | 'tls' = 'plain'): Promise<SmtpClient> {
+async function client(position = 0, tls: 'plain' | 'tls' = 'plain'): Promise<RawClient> {
   const { port, unixSocket } = listeners[position]!;
-  const made = await SmtpClient.greeted(port ?? unixSocket!, tls);
+  const made = await RawClient.greeted(port ?? unixSocket!, tls);
   clients.push(made);
   return made;
 }
@@ -171,7 +171,7 @@ describe('TLS', () => {
   });
 
   test('from the start is not spoken by a client that is plain', async () => {
-    const one = await SmtpClient.connect(listeners[1]!.port!);
+    const one = await RawClient.connect(listeners[1]!.port!);
     one.write('EHLO client.example\r\n');
     expect(await one.ended()).not.toContain('220');
   });

@@ -1,4 +1,4 @@
-// The simplest SMTP client for tests: says lines or octets, and waits for replies.
+// An SMTP client for tests that says lines or any octets, whole or in parts, over TCP or a Unix socket, and waits for replies.
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
@@ -6,7 +6,7 @@ const REPLY_WAIT_MS = 15_000;
 /** The last line of a reply. */
 const LAST_LINE = /^\d{3}(?: .*)?$/;
 
-export class SmtpClient {
+export class RawClient {
   #socket: Socket;
   #received = '';
   #isClosed = false;
@@ -18,10 +18,10 @@ export class SmtpClient {
   }
 
   /** Connects to a port of loopback, or a Unix socket; with TLS from the start when asked. */
-  static async connect(where: number | string, tls: 'plain' | 'tls' = 'plain'): Promise<SmtpClient> {
+  static async connect(where: number | string, tls: 'plain' | 'tls' = 'plain'): Promise<RawClient> {
     const target = typeof where === 'number' ? { port: where, host: '127.0.0.1' } : { path: where };
     const socket = tls === 'tls' ? connectTls({ ...target, rejectUnauthorized: false }) : connect(target);
-    const client = new SmtpClient(socket);
+    const client = new RawClient(socket);
     await new Promise<void>((resolve, reject) => {
       socket.once(tls === 'tls' ? 'secureConnect' : 'connect', () => resolve());
       socket.once('error', reject);
@@ -30,8 +30,8 @@ export class SmtpClient {
   }
 
   /** Connected and greeted; the reply to EHLO is read. */
-  static async greeted(where: number | string, tls: 'plain' | 'tls' = 'plain'): Promise<SmtpClient> {
-    const client = await SmtpClient.connect(where, tls);
+  static async greeted(where: number | string, tls: 'plain' | 'tls' = 'plain'): Promise<RawClient> {
+    const client = await RawClient.connect(where, tls);
     await client.reply();
     await client.say('EHLO client.example');
     return client;
