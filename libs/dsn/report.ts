@@ -7,6 +7,7 @@ import { encodeFields } from './original-fields.ts';
 
 /** What a host said, or we in the form of a reply: then `host` is ''. */
 export interface DsnDiagnostic {
+  /** 0 for words without a code. */
   code: number;
   enhanced: string;
   text: string;
@@ -115,7 +116,7 @@ function explanations({ reason, diagnostic }: DsnRecipient): string[] {
 }
 
 function replyText({ code, enhanced, text }: DsnDiagnostic): string {
-  return cleanText([code, enhanced, text].filter((word) => word !== '').join(' '), TEXT_MAX);
+  return cleanText([code, enhanced, text].filter((word) => word !== '' && word !== 0).join(' '), TEXT_MAX);
 }
 
 /** RFC 3464 §2.2 and §2.3: a group for the message, then one for each recipient. */

@@ -1,27 +1,39 @@
 // Answers the operator: what waits in the whole cluster, and "try it now". Any queue instance can be asked; it asks
 // all of them over NATS and puts the answers together.
 //
-// Fails: an instance that does not answer within two seconds is left out; its partitions are being taken over then.
+// Fails: an instance that does not answer within some seconds is left out, and the summary says so; its partitions may
+// be being taken over.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
-import type { Link } from '#libs/nats/link.ts';
+import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
+import type { Listing } from '#libs/rpc/queue-admin.ts';
 import {
   FlushAnswer,
   FlushRequest,
   ListAnswer,
   ListRequest,
+  type PhaseCount,
   type QueuedMail,
-  type QueuedRecipient,
 } from '#proto/postrider/v1/admin.ts';
+import type { Custody } from './custody.ts';
 import { FrameReader } from './frames.ts';
-import type { Message, Recipient } from './message.ts';
+import type { Message } from './message.ts';
+import { Oldest } from './oldest.ts';
+import type { Partition } from './partition.actor.ts';
 import type { Queue } from './queue.actor.ts';
+import { describe, isAsked, phaseText } from './queued-mail.ts';
 import type { SiteDesk } from './site-desk.actor.ts';
 
 const LIST = 'admin.queue.list';
 const FLUSH = 'admin.queue.flush';
-const ANSWER_WAIT_MS = 2000;
+const ANSWER_WAIT_MS = 5000;
 const LIMIT_DEFAULT = 1000;
 const LIMIT_MAX = 5000;
+/** Envelopes read at a time. */
+const READERS = 16;
+/** An answer stays below the payload limit of NATS; a recipient with its reply is up to 600 octets. */
+const ANSWER_OCTETS_MAX = 700_000;
+/** Mails looked at in one turn of the event loop: mail in delivery must not wait for the operator. */
+const LOOKS_PER_TURN = 2000;
 
 export interface AdminOptions {
   link: Link;
@@ -29,29 +41,58 @@ export interface AdminOptions {
   queue: Queue;
   desk: SiteDesk;
   now: () => number;
+  /** Queue instances that live. */
   instances: () => number;
+  onTrouble: (reason: string) => void;
 }
 
 export class QueueAdmin {
   readonly #options: AdminOptions;
+  readonly #subscriptions: LinkSubscription[];
 
   constructor(options: AdminOptions) {
     this.#options = options;
     const { link } = options;
-    link.subscribe(LIST, (message) => void this.#answerList(message.reply, ListRequest.decode(message.data)));
-    link.subscribe(FLUSH, (message) => {
-      const answer = { recipients: this.#flushHere(FlushRequest.decode(message.data)) };
-      link.publish(message.reply, FlushAnswer.encode(answer).finish());
-    });
+    this.#subscriptions = [
+      link.subscribe(LIST, (message) => {
+        this.#answer(message, async (data) => ListAnswer.encode(await this.#listHere(data)).finish());
+      }),
+      link.subscribe(FLUSH, (message) => {
+        this.#answer(message, async (data) => {
+          const recipients = await this.#flushHere(FlushRequest.decode(data));
+          return FlushAnswer.encode({ recipients }).finish();
+        });
+      }),
+    ];
+  }
+
+  stop(): void {
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+  }
+
+  #answer({ data, reply }: Incoming, act: (data: Uint8Array) => Promise<Uint8Array>): void {
+    act(data)
+      .then((answer) => this.#options.link.publish(reply, answer))
+      .catch((error: Error) => this.#options.onTrouble(`cannot answer the operator: ${error.message}`));
   }
 
   /** Waiting mails of all instances, oldest first. */
-  async list(request: ListRequest): Promise<QueuedMail[]> {
-    const options = { expected: this.#options.instances(), timeoutMs: ANSWER_WAIT_MS };
-    const answers = await this.#options.link.scatter(LIST, ListRequest.encode(request).finish(), options);
-    const mails = answers.flatMap((answer) => ListAnswer.decode(answer).mails);
+  async list(request: ListRequest): Promise<Listing> {
+    const instances = this.#options.instances();
+    const options = { expected: instances, timeoutMs: ANSWER_WAIT_MS };
+    const replies = await this.#options.link.scatter(LIST, ListRequest.encode(request).finish(), options);
+    const answers = replies.map((data) => ListAnswer.decode(data));
+    const mails = answers.flatMap((answer) => answer.mails);
     mails.sort((a, b) => a.acceptedAtMs - b.acceptedAtMs);
-    return mails.slice(0, Math.min(request.limit || LIMIT_DEFAULT, LIMIT_MAX));
+    const phases = new Map<string, number>();
+    for (const answer of answers) for (const phase of answer.phases) addPhase(phases, phase);
+    const summary = {
+      mails: answers.reduce((sum, { matching }) => sum + matching, 0),
+      phases: phasesOf(phases),
+      instances,
+      answered: answers.length,
+    };
+    return { mails: mails.slice(0, limitOf(request)), summary };
   }
 
   /** Makes waiting recipients due now, in all instances; how many. */
@@ -61,84 +102,95 @@ export class QueueAdmin {
     return answers.reduce((sum, answer) => sum + FlushAnswer.decode(answer).recipients, 0);
   }
 
-  #flushHere(request: FlushRequest): number {
-    const { queue, desk, now } = this.#options;
-    let recipients = 0;
-    for (const partition of queue.partitions.values()) {
-      for (const custody of partition.custodies.values()) {
-        const { message } = custody;
-        if (request.queueId !== '' && message.queueId !== request.queueId) continue;
-        const asked = message.recipients.filter(
-          (recipient) =>
-            (request.domain === '' || recipient.domain === request.domain) &&
-            (recipient.phase === 'waiting' || recipient.phase === 'held' || recipient.phase === 'ready'),
-        );
-        recipients += asked.length;
-        partition.feed(custody, { kind: 'flushed', nowMs: now(), domain: request.domain });
+  /** Every mail of this instance, over as many turns as it takes. */
+  async #each(look: (custody: Custody, partition: Partition) => void): Promise<void> {
+    let looks = 0;
+    for (const partition of [...this.#options.queue.partitions.values()]) {
+      for (const custody of partition.mails.all()) {
+        look(custody, partition);
+        looks += 1;
+        if (looks % LOOKS_PER_TURN === 0) await new Promise((done) => setImmediate(done));
       }
     }
-    desk.flush();
+  }
+
+  async #flushHere({ queueId, domain }: FlushRequest): Promise<number> {
+    const { desk, now } = this.#options;
+    const siteKeys = new Set<string>();
+    let recipients = 0;
+    await this.#each((custody, partition) => {
+      if (queueId !== '' && custody.message.queueId !== queueId) return;
+      for (const recipient of custody.message.recipients) {
+        if (!isAsked(recipient, domain)) continue;
+        if (recipient.phase === 'ready') siteKeys.add(recipient.siteKey);
+        if (recipient.phase === 'waiting' || recipient.phase === 'held' || recipient.phase === 'ready') {
+          recipients += 1;
+        }
+      }
+      partition.feed(custody, { kind: 'flushed', nowMs: now(), domain });
+    });
+    desk.flush(siteKeys);
     return recipients;
   }
 
-  async #answerList(reply: string, request: ListRequest): Promise<void> {
-    const { queue, direct, link } = this.#options;
-    const limit = Math.min(request.limit || LIMIT_DEFAULT, LIMIT_MAX);
-    const found: Message[] = [];
-    for (const partition of queue.partitions.values()) {
-      for (const { message } of partition.custodies.values()) {
-        if (request.domain === '' || message.recipients.some(({ domain }) => domain === request.domain)) {
-          found.push(message);
-        }
-      }
-    }
-    found.sort((a, b) => a.acceptedAtMs - b.acceptedAtMs);
-    const reader = new FrameReader(direct);
-    const mails: QueuedMail[] = [];
-    for (const message of found.slice(0, limit)) mails.push(await this.#describe(reader, message));
-    link.publish(reply, ListAnswer.encode({ instance: link.instance, mails }).finish());
-  }
-
-  async #describe(reader: FrameReader, message: Message): Promise<QueuedMail> {
-    const read = await reader.read(message.ref);
-    const envelope = read.kind === 'found' ? read.frame.envelope : undefined;
-    const recipients: QueuedRecipient[] = [];
-    message.recipients.forEach((recipient, position) => {
-      if (recipient.phase === 'done') return;
-      recipients.push(
-        this.#recipient(recipient, envelope?.forwardPaths[position] ?? `?@${recipient.domain}`),
-      );
+  async #listHere(data: Uint8Array): Promise<ListAnswer> {
+    const request = ListRequest.decode(data);
+    const { desk, link } = this.#options;
+    const findSite = (key: string) => desk.find(key);
+    const oldest = new Oldest<Message>(limitOf(request));
+    const phases = new Map<string, number>();
+    let matching = 0;
+    await this.#each(({ message }) => {
+      const asked = message.recipients.filter((recipient) => isAsked(recipient, request.domain));
+      if (asked.length === 0) return;
+      matching += 1;
+      oldest.add(message);
+      for (const recipient of asked)
+        addPhase(phases, { phase: phaseText(recipient, findSite), recipients: 1 });
     });
-    return {
-      queueId: message.queueId,
-      reversePath: envelope?.reversePath ?? '?',
-      acceptedAtMs: message.acceptedAtMs,
-      size: message.size,
-      recipients,
-    };
+    const mails = await this.#describeAll(oldest.items(), request.domain);
+    return { instance: link.instance, mails, matching, phases: phasesOf(phases) };
   }
 
-  #recipient(recipient: Recipient, forwardPath: string): QueuedRecipient {
-    const site = recipient.phase === 'ready' ? this.#options.desk.find(recipient.siteKey) : undefined;
-    const suspended = site?.phase === 'suspended';
-    return {
-      forwardPath,
-      domain: recipient.domain,
-      phase: suspended ? 'site suspended' : PHASE_WORDS[recipient.phase],
-      site: recipient.siteKey,
-      attempts: recipient.attempts,
-      nextAttemptAtMs: suspended ? site.suspendedUntilMs : recipient.nextAttemptAtMs,
-      lastReply: suspended ? site.reason : recipient.lastReply.code === 0 ? undefined : recipient.lastReply,
-    };
+  /** In the order of `messages`, as many as fit in one answer. */
+  async #describeAll(messages: readonly Message[], domain: string): Promise<QueuedMail[]> {
+    const described: QueuedMail[] = [];
+    const findSite = (key: string) => this.#options.desk.find(key);
+    let octets = 0;
+    for (let from = 0; from < messages.length && octets < ANSWER_OCTETS_MAX; from += READERS) {
+      const some = messages.slice(from, from + READERS);
+      const envelopes = await Promise.all(some.map((message) => this.#envelopeOf(message)));
+      some.forEach((message, i) => {
+        const mail = describe(message, envelopes[i], { domain, findSite });
+        octets += weightOf(mail);
+        if (octets < ANSWER_OCTETS_MAX) described.push(mail);
+      });
+    }
+    return described;
+  }
+
+  async #envelopeOf(message: Message) {
+    const read = await new FrameReader(this.#options.direct).read(message.ref);
+    return read.kind === 'found' ? read.frame.envelope : undefined;
   }
 }
 
-const PHASE_WORDS: Record<Recipient['phase'], string> = {
-  routing: 'routing',
-  ready: 'queued',
-  attempting: 'in delivery',
-  waiting: 'deferred',
-  held: 'held',
-  failed: 'being reported',
-  done: 'done',
-};
+function limitOf(request: ListRequest): number {
+  return Math.min(request.limit || LIMIT_DEFAULT, LIMIT_MAX);
+}
+
+function weightOf(mail: QueuedMail): number {
+  let octets = 100 + mail.reversePath.length;
+  for (const { forwardPath, site, lastReply } of mail.recipients) {
+    octets += 100 + forwardPath.length + site.length + (lastReply?.text.length ?? 0);
+  }
+  return octets;
+}
+
+function addPhase(phases: Map<string, number>, { phase, recipients }: PhaseCount): void {
+  phases.set(phase, (phases.get(phase) ?? 0) + recipients);
+}
+
+function phasesOf(phases: Map<string, number>): PhaseCount[] {
+  return [...phases].map(([phase, recipients]) => ({ phase, recipients }));
+}

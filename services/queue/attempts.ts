@@ -4,18 +4,21 @@ import type { Job } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import type { Custody } from './custody.ts';
 
+/** Who asked for the attempt: this owner by a job, or an earlier one whose job is not known here. */
+export type Origin = { kind: 'leased'; site: Site; job: Job } | { kind: 'adopted' };
+
 export interface Attempt {
   readonly id: string;
   readonly custody: Custody;
-  readonly positions: number[];
+  readonly positions: readonly number[];
   readonly siteKey: string;
-  /** Absent, like the job, for an attempt adopted from an earlier owner. */
-  readonly site: Site | undefined;
-  readonly job: Job | undefined;
+  readonly origin: Origin;
   sentAtMs: number;
   /** Instance that accepted it; "" until it said so. */
   worker: string;
   checkpointed: boolean;
+  /** It reads the mail in its pack (counted in Custody.packReaders). */
+  readsPack: boolean;
   /** The outcome was applied and waits to be stored; nothing else may happen to it. */
   finished: boolean;
 }
@@ -39,11 +42,23 @@ export class AttemptLedger {
     this.#byId.delete(id);
   }
 
+  /** It is sent anew: from now on it counts as the newest. */
+  renew(attempt: Attempt, nowMs: number): void {
+    this.#byId.delete(attempt.id);
+    attempt.sentAtMs = nowMs;
+    this.#byId.set(attempt.id, attempt);
+  }
+
+  /** Those that have no outcome yet. */
+  *unfinished(): Generator<Attempt> {
+    for (const attempt of this.#byId.values()) if (!attempt.finished) yield attempt;
+  }
+
   /** Attempts that nobody accepted although they were sent before `sentBeforeMs`. */
   unaccepted(sentBeforeMs: number): Attempt[] {
     const found: Attempt[] = [];
-    for (const attempt of this.#byId.values()) {
-      if (attempt.finished || attempt.worker !== '') continue;
+    for (const attempt of this.unfinished()) {
+      if (attempt.worker !== '') continue;
       // Insertion order is sending order: what follows was sent later.
       if (attempt.sentAtMs > sentBeforeMs) break;
       found.push(attempt);
@@ -54,8 +69,8 @@ export class AttemptLedger {
   /** Unfinished attempts of workers that are not in `live`. */
   ofLostWorkers(live: ReadonlySet<string>): Attempt[] {
     const found: Attempt[] = [];
-    for (const attempt of this.#byId.values()) {
-      if (!attempt.finished && attempt.worker !== '' && !live.has(attempt.worker)) found.push(attempt);
+    for (const attempt of this.unfinished()) {
+      if (attempt.worker !== '' && !live.has(attempt.worker)) found.push(attempt);
     }
     return found;
   }

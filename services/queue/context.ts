@@ -4,13 +4,17 @@ import type { Layout } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import type { Tracing } from '#libs/telemetry/tracing.ts';
-import type { MessagePolicy } from './message.machine.ts';
-import type { Partition } from './partition.actor.ts';
+import type { Gate } from './gate.ts';
+import type { Interned } from './interned.ts';
+import type { MessagePolicy } from './message-reviews.ts';
 import type { Routes } from './routes.actor.ts';
 import type { SiteDesk } from './site-desk.actor.ts';
+import type { Counter, Tally } from './tally.ts';
 
-export interface Counter {
-  add(n: number, labels?: Record<string, string>): void;
+/** Who acknowledges: the epoch of the owner makes the acknowledgement of an older one void. */
+export interface Acknowledger {
+  readonly number: number;
+  readonly epoch: number;
 }
 
 export interface QueueContext {
@@ -22,18 +26,23 @@ export interface QueueContext {
   desk: SiteDesk;
   tracing: Tracing;
   policy: MessagePolicy;
+  interned: Interned;
+  /** Rounds of storing and moving, of all partitions together. */
+  rounds: Gate;
   hostname: string;
   sameTraceWindowMs: number;
+  /** Settled packs stay in SPOOL for this long. */
+  packKeptMs: number;
   now: () => number;
-  spoolStream: (partition: number, layout: Layout) => string;
   /** Instances of delivery that are alive by presence. */
   liveWorkers: () => ReadonlySet<string>;
   /** True while our view of who is alive can be trusted. */
   viewIsFresh: () => boolean;
   /** Tells the worker, with the other acknowledgements of this turn, that it may forget the outcome. */
-  acknowledge: (partition: Partition, worker: string, attemptId: string) => void;
+  acknowledge: (owner: Acknowledger, worker: string, attemptId: string) => void;
   onInDoubt: (queueId: string, attemptId: string) => void;
-  onGone: (partition: Partition, reason: string) => void;
+  /** The partition is given up: by us when there is no reason. */
+  onGone: (partition: number, reason: string | undefined) => void;
   onTrouble: (reason: string) => void;
-  counters: { started: Counter; outcomes: Counter; reports: Counter; resent: Counter };
+  counters: { started: Counter; outcomes: Tally; reports: Counter; resent: Counter };
 }

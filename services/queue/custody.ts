@@ -1,49 +1,84 @@
 // What the shell knows of a message beside its own state: where it stands in its pack, what of it is stored, and which
 // workers wait to hear that their outcome was acted on.
 import type { LiveSpan } from '#libs/telemetry/tracing.ts';
-import type { Chunk } from '#proto/postrider/v1/mail.ts';
+import type { Chunk, SpoolRef, TraceContext } from '#proto/postrider/v1/mail.ts';
 import type { Message } from './message.ts';
+import type { Timed } from './timers.ts';
 
 export interface PendingAck {
   worker: string;
   attemptId: string;
 }
 
-export interface Custody {
+/**
+ * The mail's line in the settle log. needed: the mail is in its pack and nowhere else, or a worker reads it there. given:
+ * it is being stored. stored: the pack may go.
+ */
+export type LineState = 'needed' | 'given' | 'stored';
+
+export interface Custody extends Timed {
   readonly message: Message;
-  /** Stream sequence of the pack, and the position in its index; sequence 0 when its settle line is stored. */
+  /** Stream sequence of the pack, and the position in its index; sequence 0 when its line was stored before. */
   packSequence: number;
-  readonly packEntry: number;
+  packEntry: number;
   readonly startedAtMs: number;
-  /** It has a record in QUEUE, and its data a record in STORE. */
-  stored: boolean;
-  /** Its settle line was handed to the pack ledger. */
-  lineGiven: boolean;
+  line: LineState;
+  /** Attempts that are out and read the mail from its pack. */
+  packReaders: number;
+  /** Its data is in STORE, its state in QUEUE: what the pack has is not needed to find it again. */
+  isStored: boolean;
+  /** Where its data was copied to while its state is not stored yet. */
+  copy: SpoolRef | undefined;
   /** It waits in the remember loop. */
-  dirty: boolean;
+  isDirty: boolean;
   /** Outcomes that are applied and not yet stored. */
-  acks: PendingAck[];
+  acks: readonly PendingAck[];
   span: LiveSpan | undefined;
+  /** What attempts hang on: the last span, also when it has ended. */
+  spanContext: TraceContext | undefined;
   /** Pieces of a large mail, read when it is settled, to be removed once that is stored. */
   chunks: Promise<Chunk[]> | undefined;
+  /** Packs of its reports: they stay until it is stored that the report was made. */
+  reportPacks: readonly number[];
 }
+
+const NONE: readonly never[] = Object.freeze([]);
 
 export function newCustody(
   message: Message,
-  packSequence: number,
-  packEntry: number,
+  pack: { sequence: number; entry: number },
   nowMs: number,
 ): Custody {
   return {
     message,
-    packSequence,
-    packEntry,
+    packSequence: pack.sequence,
+    packEntry: pack.entry,
     startedAtMs: nowMs,
-    stored: false,
-    lineGiven: false,
-    dirty: false,
-    acks: [],
+    line: 'needed',
+    packReaders: 0,
+    isStored: false,
+    copy: undefined,
+    isDirty: false,
+    acks: NONE,
     span: undefined,
+    spanContext: undefined,
     chunks: undefined,
+    reportPacks: NONE,
+    wakeAtMs: 0,
+    heapIndex: -1,
   };
+}
+
+/** Takes the acknowledgements that wait. */
+export function takeAcks(custody: Custody): readonly PendingAck[] {
+  const { acks } = custody;
+  custody.acks = NONE;
+  return acks;
+}
+
+/** Takes the packs that were kept for the mail's reports. */
+export function takeReportPacks(custody: Custody): readonly number[] {
+  const { reportPacks } = custody;
+  custody.reportPacks = NONE;
+  return reportPacks;
 }

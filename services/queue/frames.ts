@@ -1,6 +1,6 @@
 // Reads the frame of a mail out of the record that holds it.
 //
-// Fails: `missing` when the record is gone, `unavailable` when JetStream does not answer.
+// Fails: `missing` when the record is gone or is not what it should be, `unavailable` when JetStream does not answer.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { decodeFrame, type Frame } from '#libs/pack/pack.ts';
 import type { SpoolRef } from '#proto/postrider/v1/mail.ts';
@@ -12,11 +12,11 @@ export type FrameRead =
 
 /** Reads frames; mails that follow each other in one pack cost one read. */
 export class FrameReader {
-  readonly #direct: DirectGet;
+  readonly #direct: Pick<DirectGet, 'bySequence'>;
   #lastKey = '';
   #last: Uint8Array = new Uint8Array(0);
 
-  constructor(direct: DirectGet) {
+  constructor(direct: Pick<DirectGet, 'bySequence'>) {
     this.#direct = direct;
   }
 
@@ -31,7 +31,11 @@ export class FrameReader {
       this.#lastKey = key;
       this.#last = record;
     }
-    const bytes = record.subarray(ref.offset, ref.offset + ref.length);
-    return { kind: 'found', bytes, frame: decodeFrame(record, ref.offset, ref.length) };
+    try {
+      const frame = decodeFrame(record, ref.offset, ref.length);
+      return { kind: 'found', bytes: record.subarray(ref.offset, ref.offset + ref.length), frame };
+    } catch {
+      return { kind: 'missing' };
+    }
   }
 }

@@ -4,13 +4,23 @@
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { deleteRecord } from '#libs/nats/trimming.ts';
-import type { Chunk, SpoolRef } from '#proto/postrider/v1/mail.ts';
+import type { Chunk } from '#proto/postrider/v1/mail.ts';
 import type { Custody } from './custody.ts';
 import { FrameReader } from './frames.ts';
+import type { Message } from './message.ts';
 
-/** The chunks that the envelope at `ref` lists; none when it cannot be read. */
-export async function chunksOf(direct: DirectGet, ref: SpoolRef): Promise<Chunk[]> {
-  const read = await new FrameReader(direct).read(ref);
+/** Begins to read which chunks a large mail has, while its envelope is still there. */
+export function notePieces(custody: Custody, direct: DirectGet): void {
+  if (isLarge(custody.message)) custody.chunks = chunksOf(direct, custody.message);
+}
+
+/** A frame with its data is longer than prepended fields and data alone. */
+function isLarge(message: Message): boolean {
+  return message.size > message.ref.length;
+}
+
+async function chunksOf(direct: DirectGet, message: Message): Promise<Chunk[]> {
+  const read = await new FrameReader(direct).read(message.ref);
   return read.kind === 'found' ? read.frame.envelope.chunks : [];
 }
 

@@ -1,30 +1,42 @@
 // Watches the attempts that are out: a job that nobody accepted is sent again, an attempt whose worker died is lost.
 // Neither is decided by silence alone: the live workers are asked first.
-
+import type { Link } from '#libs/nats/link.ts';
 import type { Attempt } from './attempts.ts';
 import type { QueueContext } from './context.ts';
-import type { Partition } from './partition.actor.ts';
+import type { Dispatch } from './dispatch.actor.ts';
+import type { SiteDesk } from './site-desk.actor.ts';
 import { askInflight } from './takeover.ts';
 
 /** A worker that is alive accepts within a turn; after this much silence it is asked. */
 const ACCEPT_WITHIN_MS = 2000;
 
+export interface LeasesOptions {
+  link: Link;
+  desk: SiteDesk;
+  dispatch: Dispatch;
+  now: () => number;
+  liveWorkers: QueueContext['liveWorkers'];
+  viewIsFresh: () => boolean;
+  counters: Pick<QueueContext['counters'], 'resent'>;
+  owner: { readonly number: number; readonly epoch: number; readonly isOpen: boolean };
+}
+
 export class Leases {
-  readonly #partition: Partition;
-  readonly #context: QueueContext;
+  readonly #options: LeasesOptions;
   #asking = false;
 
-  constructor(partition: Partition, context: QueueContext) {
-    this.#partition = partition;
-    this.#context = context;
+  constructor(options: LeasesOptions) {
+    this.#options = options;
   }
 
+  /** Called once a second. */
   async sweep(nowMs: number): Promise<void> {
-    const { viewIsFresh, liveWorkers } = this.#context;
+    const { viewIsFresh, liveWorkers, dispatch } = this.#options;
     if (this.#asking || !viewIsFresh()) return;
-    const { attempts } = this.#partition;
-    const unaccepted = attempts.unaccepted(nowMs - ACCEPT_WITHIN_MS);
-    const orphans = attempts.ofLostWorkers(liveWorkers());
+    const workers = liveWorkers();
+    const orphans = dispatch.attempts.ofLostWorkers(workers);
+    // Without workers nobody can accept: jobs go again when one is there.
+    const unaccepted = workers.size === 0 ? [] : dispatch.attempts.unaccepted(nowMs - ACCEPT_WITHIN_MS);
     if (unaccepted.length === 0 && orphans.length === 0) return;
     this.#asking = true;
     try {
@@ -35,11 +47,10 @@ export class Leases {
   }
 
   async #reconcile(unaccepted: Attempt[], orphans: Attempt[]): Promise<void> {
-    const { link, liveWorkers, viewIsFresh } = this.#context;
-    const { number, epoch } = this.#partition;
+    const { link, liveWorkers, viewIsFresh, dispatch, owner } = this.#options;
     const workers = liveWorkers();
-    const answers = await askInflight(link, number, epoch, workers.size);
-    if (!viewIsFresh() || this.#partition.phase !== 'open') return;
+    const answers = await askInflight(link, owner, workers.size);
+    if (!viewIsFresh() || !owner.isOpen) return;
     const answered = new Set(answers.map((answer) => answer.worker));
     const holder = new Map<string, string>();
     for (const answer of answers) {
@@ -47,7 +58,7 @@ export class Leases {
       for (const outcome of answer.unacknowledged) holder.set(outcome.attemptId, answer.worker);
     }
     for (const attempt of orphans) {
-      if (!attempt.finished && !answered.has(attempt.worker)) this.#partition.lost(attempt);
+      if (!attempt.finished && !answered.has(attempt.worker)) dispatch.lost(attempt);
     }
     // A worker that did not answer may have the job: wait until it answers or is gone.
     if ([...workers].some((worker) => !answered.has(worker))) return;
@@ -55,20 +66,18 @@ export class Leases {
   }
 
   #again(attempt: Attempt, worker: string | undefined): void {
-    const { desk, now, counters } = this.#context;
+    const { desk, now, counters, dispatch } = this.#options;
     if (attempt.finished || attempt.worker !== '') return;
     if (worker !== undefined) {
       attempt.worker = worker;
       return;
     }
-    if (attempt.job === undefined || attempt.site === undefined) {
-      this.#partition.lost(attempt);
+    const { origin } = attempt;
+    if (origin.kind === 'adopted') {
+      dispatch.lost(attempt);
       return;
     }
-    this.#partition.attempts.remove(attempt.id);
-    attempt.sentAtMs = now();
-    this.#partition.attempts.add(attempt);
     counters.resent.add(1);
-    desk.resend(attempt.site, attempt.job);
+    desk.resend(origin.site, dispatch.renewed(attempt, origin.job, now()));
   }
 }

@@ -3,15 +3,23 @@ import { hostname as machineName } from 'node:os';
 import type { Config } from '#libs/config/schema.ts';
 import { runService, type ServiceContext } from '#libs/lifecycle/run-service.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
-import { type Layout, spoolStream } from '#libs/nats/layout.ts';
+import type { Layout } from '#libs/nats/layout.ts';
 import { Presence } from '#libs/nats/presence.ts';
 import { provision } from '#libs/nats/provision.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
 import { QueueAdmin } from './admin.actor.ts';
+import { Gate } from './gate.ts';
+import { Interned } from './interned.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
 import { Routes } from './routes.actor.ts';
 import { SiteDesk } from './site-desk.actor.ts';
+import { Tally } from './tally.ts';
+
+/** Rounds of storing and moving that run at a time, of all partitions together. */
+const ROUNDS_MAX = 2;
+/** Ingress repeats a pack until it gives up; its id must be known for at least as long. */
+const PACK_KEPT_MARGIN_MS = 15_000;
 
 function layoutOf(config: Config): Layout {
   const { partitions, spoolStreams, replicas, spoolSizeMax } = config.nats;
@@ -31,13 +39,15 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
     layout,
     now,
     tracing,
-    spoolStream,
     writer: new RecordWriter(link),
     direct: new DirectGet(link),
     routes: new Routes(link, now),
-    desk: new SiteDesk({ link, layout, shards: config.delivery.shards, now }),
+    desk: new SiteDesk({ link, shards: config.delivery.shards, now }),
+    interned: new Interned(),
+    rounds: new Gate(ROUNDS_MAX),
     hostname: config.hostname ?? machineName(),
     sameTraceWindowMs: config.telemetry.sameTraceWindow,
+    packKeptMs: config.limits.commitWaitMax + PACK_KEPT_MARGIN_MS,
     policy: {
       scheduleMs: config.retry.schedule,
       expireAfterMs: config.retry.expireAfter,
@@ -54,7 +64,10 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
     onTrouble: (reason) => logger.warn(reason),
     counters: {
       started: metrics.counter('postrider_queue_mails_started_total', 'Mails taken over from SPOOL.'),
-      outcomes: metrics.counter('postrider_queue_outcomes_total', 'Recipients by outcome of an attempt.'),
+      outcomes: new Tally(
+        metrics.counter('postrider_queue_outcomes_total', 'Recipients by outcome of an attempt.'),
+        'outcome',
+      ),
       reports: metrics.counter('postrider_queue_reports_total', 'Delivery status notifications stored.'),
       resent: metrics.counter(
         'postrider_queue_jobs_resent_total',
@@ -105,10 +118,17 @@ await runService({
       list: (request) => admin.list(request),
       flush: (request) => admin.flush(request),
     });
+    if (config.admin.port !== 0 && server.port !== config.admin.port) {
+      telemetry.logger.warn(
+        { wanted: config.admin.port, port: server.port },
+        'the admin port is taken, by another queue instance perhaps: this one has another',
+      );
+    }
     return {
       ready: { admin: `${config.admin.address}:${server.port}` },
       stop: async () => {
         await server.stop();
+        admin.stop();
         await queue.stop();
         shared.routes.stop();
       },

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { walkLives } from '#kit/lives.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import { type Site, Transport } from '#proto/postrider/v1/route.ts';
-import { type MessageEffect, type MessageInput, type MessagePolicy, receive } from './message.machine.ts';
+import { type MessageEffect, type MessageInput, receive } from './message.machine.ts';
 import { type Message, messageFromPack } from './message.ts';
+import type { MessagePolicy } from './message-reviews.ts';
 
 const POLICY: MessagePolicy = {
   scheduleMs: [60_000, 300_000],
@@ -81,14 +81,18 @@ describe('a message', () => {
     expect(next).toBeGreaterThanOrEqual(1000 + 54_000);
     expect(next).toBeLessThanOrEqual(1000 + 66_000);
     expect(effects[1]).toEqual({ kind: 'wakeAt', atMs: next });
-    expect(feed({ kind: 'due', nowMs: next })).toEqual([{ kind: 'resolve', domains: ['a.example'] }]);
+    // It is not young any more: its review is looked after, too.
+    expect(feed({ kind: 'due', nowMs: next })).toEqual([
+      { kind: 'wakeAt', atMs: 500_000 },
+      { kind: 'resolve', domains: ['a.example'] },
+    ]);
   });
 
   test('woken too early only sets its timer again', () => {
     const { message, feed } = attempted();
     feed({ kind: 'outcome', nowMs: 0, results: [{ position: 0, result: 'deferred', reply: BUSY }] });
     const atMs = message.recipients[0]!.nextAttemptAtMs;
-    expect(feed({ kind: 'due', nowMs: 5 })).toEqual([{ kind: 'remember' }, { kind: 'wakeAt', atMs }]);
+    expect(feed({ kind: 'due', nowMs: 5 })).toEqual([{ kind: 'wakeAt', atMs }]);
   });
 
   test('that fails is reported first and settled when the report is stored', () => {
@@ -146,12 +150,16 @@ describe('a message', () => {
     expect(feed({ kind: 'outcome', nowMs: 0, results: second })).toEqual([{ kind: 'settle' }]);
   });
 
-  test('given back unstarted waits for its site again', () => {
+  test('given back unstarted waits for its site again, and leaves its pack when it is not young', () => {
     const { feed } = attempted();
-    expect(feed({ kind: 'returned', positions: [0], site: SITE })).toEqual([
-      { kind: 'enqueue', site: SITE, positions: [0] },
+    const returned = { kind: 'returned', nowMs: 0, positions: [0], site: SITE } as const;
+    expect(feed(returned)).toEqual([{ kind: 'requeue', site: SITE, positions: [0] }]);
+    expect(feed(returned)).toEqual([]);
+    feed({ kind: 'dispatched', positions: [0] });
+    expect(feed({ ...returned, nowMs: 10_000 })).toEqual([
+      { kind: 'leavePack' },
+      { kind: 'requeue', site: SITE, positions: [0] },
     ]);
-    expect(feed({ kind: 'returned', positions: [0], site: SITE })).toEqual([]);
     expect(feed({ kind: 'rerouted', positions: [0] })).toEqual([{ kind: 'resolve', domains: ['a.example'] }]);
   });
 
@@ -189,6 +197,7 @@ describe('a message', () => {
       { kind: 'remember' },
       { kind: 'wakeAt', atMs: 1_000_000 },
     ]);
+    expect(feed({ kind: 'due', nowMs: 600_000 })).toEqual([{ kind: 'wakeAt', atMs: 1_000_000 }]);
     expect(feed({ kind: 'due', nowMs: 1_000_000 })).toEqual([
       { kind: 'report', report: 'failure', positions: [0] },
     ]);
@@ -201,13 +210,115 @@ describe('a message', () => {
     const feed = life(message);
     feed({ kind: 'due', nowMs: 0 });
     feed({ kind: 'routed', nowMs: 0, routes: toSite(SITE, 'a.example', 'b.example') });
+    expect(feed({ kind: 'stays', nowMs: 10_000 })).toEqual([
+      { kind: 'leavePack' },
+      { kind: 'wakeAt', atMs: 500_000 },
+    ]);
     expect(feed({ kind: 'due', nowMs: 10_000 })).toEqual([{ kind: 'wakeAt', atMs: 500_000 }]);
     feed({ kind: 'dispatched', positions: [1] });
     expect(feed({ kind: 'due', nowMs: 500_000 })).toEqual([{ kind: 'wakeAt', atMs: 560_000 }]);
     const results = [{ position: 1, result: 'deferred', reply: BUSY } as const];
-    expect(feed({ kind: 'outcome', nowMs: 500_100, results })).toEqual([
+    const looks = feed({ kind: 'outcome', nowMs: 500_100, results });
+    expect(looks.map(({ kind }) => kind)).toEqual(['remember', 'wakeAt']);
+    expect(feed({ kind: 'due', nowMs: 560_000 })).toEqual([
       { kind: 'report', report: 'delay', positions: [0, 1] },
     ]);
+    expect(feed({ kind: 'stays', nowMs: 560_000 })).toEqual([{ kind: 'leavePack' }]);
+  });
+
+  test('that is in delivery for long keeps its pack', () => {
+    const { feed } = attempted();
+    expect(feed({ kind: 'stays', nowMs: 10_000 })).toEqual([{ kind: 'wakeAt', atMs: 500_000 }]);
+    feed({ kind: 'outcome', nowMs: 0, results: [{ position: 0, result: 'deferred', reply: BUSY }] });
+    expect(feed({ kind: 'stays', nowMs: 10_000 })).toEqual([]);
+  });
+
+  test('does not let a recipient wait for another one whose site is suspended', () => {
+    const message = newMessage(['a.example', 'b.example']);
+    const feed = life(message);
+    feed({ kind: 'due', nowMs: 0 });
+    const routes = new Map([...toSite(SITE, 'a.example'), ...toSite(OTHER, 'b.example')]);
+    feed({ kind: 'routed', nowMs: 0, routes });
+    feed({ kind: 'dispatched', positions: [0] });
+    feed({ kind: 'outcome', nowMs: 0, results: [{ position: 0, result: 'deferred', reply: BUSY }] });
+    const nowMs = message.recipients[0]!.nextAttemptAtMs;
+    expect(feed({ kind: 'due', nowMs }).at(-1)).toEqual({ kind: 'resolve', domains: ['a.example'] });
+    expect(message.recipients.map(({ phase }) => phase)).toEqual(['routing', 'ready']);
+  });
+
+  test('reports a failure although another recipient waits for a suspended site', () => {
+    const message = newMessage(['a.example', 'b.example']);
+    const feed = life(message);
+    feed({ kind: 'due', nowMs: 0 });
+    const routes = new Map([...toSite(SITE, 'a.example'), ...toSite(OTHER, 'b.example')]);
+    feed({ kind: 'routed', nowMs: 0, routes });
+    feed({ kind: 'dispatched', positions: [0] });
+    const results = [{ position: 0, result: 'failed', reply: GONE } as const];
+    expect(feed({ kind: 'outcome', nowMs: 5, results })).toEqual([
+      { kind: 'report', report: 'failure', positions: [0] },
+    ]);
+    expect(feed({ kind: 'reported', nowMs: 10 })).toEqual([
+      { kind: 'remember' },
+      { kind: 'wakeAt', atMs: 5 },
+    ]);
+    expect(feed({ kind: 'due', nowMs: 10 })).toEqual([{ kind: 'resolve', domains: ['b.example'] }]);
+  });
+
+  test.each([
+    ['given back', { kind: 'returned', nowMs: 5, positions: [1], site: OTHER }],
+    ['lost', { kind: 'lost', nowMs: 5, positions: [1], site: OTHER, inDoubt: false }],
+  ] as const)('reports a failure when its last attempt is %s', (_, input) => {
+    const message = newMessage(['a.example', 'b.example']);
+    const feed = life(message);
+    feed({ kind: 'due', nowMs: 0 });
+    const routes = new Map([...toSite(SITE, 'a.example'), ...toSite(OTHER, 'b.example')]);
+    feed({ kind: 'routed', nowMs: 0, routes });
+    feed({ kind: 'dispatched', positions: [0, 1] });
+    const results = [{ position: 0, result: 'failed', reply: GONE } as const];
+    expect(feed({ kind: 'outcome', nowMs: 0, results })).toEqual([{ kind: 'remember' }]);
+    expect(feed(input)).toEqual([{ kind: 'report', report: 'failure', positions: [0] }]);
+  });
+
+  test('hears late of an attempt that was given up, and does not repeat it', () => {
+    const message = newMessage(['a.example', 'b.example']);
+    const feed = life(message);
+    feed({ kind: 'due', nowMs: 0 });
+    const late = (position: number, result: 'relayed' | 'failed' | 'deferred') =>
+      feed({ kind: 'late', nowMs: 7, results: [{ position, result, reply: OK }] });
+    expect(late(0, 'deferred')).toEqual([]);
+    expect(late(5, 'relayed')).toEqual([]);
+    expect(late(0, 'relayed')).toEqual([{ kind: 'remember' }]);
+    expect(late(0, 'failed')).toEqual([]);
+    expect(late(1, 'relayed')).toEqual([{ kind: 'settle' }]);
+    expect(late(1, 'relayed')).toEqual([]);
+  });
+
+  test('believes a late success while a report is under way, but no failure that is not in it', () => {
+    const message = newMessage(['a.example', 'b.example']);
+    const feed = life(message);
+    feed({ kind: 'due', nowMs: 0 });
+    const routes = new Map([
+      ['a.example', { kind: 'failed', reply: GONE } as const],
+      ['b.example', { kind: 'deferred', reply: BUSY } as const],
+    ]);
+    feed({ kind: 'routed', nowMs: 0, routes });
+    expect(message.phase).toBe('reporting');
+    const late = (result: 'relayed' | 'failed') =>
+      feed({ kind: 'late', nowMs: 7, results: [{ position: 1, result, reply: OK }] });
+    expect(late('failed')).toEqual([]);
+    expect(late('relayed')).toEqual([{ kind: 'remember' }]);
+    expect(feed({ kind: 'reported', nowMs: 8 })).toEqual([{ kind: 'settle' }]);
+  });
+
+  test('found by a new owner is looked at without being stored again', () => {
+    const { message, feed } = attempted();
+    feed({ kind: 'outcome', nowMs: 0, results: [{ position: 0, result: 'deferred', reply: BUSY }] });
+    const atMs = message.recipients[0]!.nextAttemptAtMs;
+    expect(feed({ kind: 'due', nowMs: 1000 })).toEqual([{ kind: 'wakeAt', atMs }]);
+    message.recipients[0]!.phase = 'held';
+    expect(feed({ kind: 'due', nowMs: 1000 })).toEqual([]);
+    message.recipients[0]!.phase = 'done';
+    expect(feed({ kind: 'due', nowMs: 1000 })).toEqual([{ kind: 'settle' }]);
   });
 
   test('adopted from an earlier owner is out again, unless it has its fate', () => {
@@ -226,103 +337,3 @@ describe('a message', () => {
     expect(feed({ kind: 'routed', nowMs: 0, routes: toSite(SITE, 'z.example') })).toEqual([]);
   });
 });
-
-/** Everything that can happen to a mail with two recipients at two sites, at a handful of moments. */
-function possibleInputs(message: Message): MessageInput[] {
-  const times = [0, 600_000, 1_000_000];
-  const inputs: MessageInput[] = [];
-  const at = (phase: string) => message.recipients.flatMap((one, i) => (one.phase === phase ? [i] : []));
-  for (const nowMs of times) {
-    inputs.push({ kind: 'due', nowMs }, { kind: 'flushed', nowMs, domain: '' });
-    if (message.phase === 'reporting') inputs.push({ kind: 'reported', nowMs });
-    for (const position of at('routing')) {
-      const { domain } = message.recipients[position]!;
-      for (const route of [
-        { kind: 'site', site: position === 0 ? SITE : OTHER } as const,
-        { kind: 'failed', reply: GONE } as const,
-        { kind: 'deferred', reply: BUSY } as const,
-      ]) {
-        inputs.push({ kind: 'routed', nowMs, routes: new Map([[domain, route]]) });
-      }
-    }
-    for (const position of at('attempting')) {
-      for (const result of ['delivered', 'deferred', 'failed'] as const) {
-        inputs.push({ kind: 'outcome', nowMs, results: [{ position, result, reply: OK }] });
-      }
-      inputs.push({ kind: 'lost', nowMs, positions: [position], site: SITE, inDoubt: true });
-    }
-  }
-  for (const position of at('ready')) {
-    inputs.push({ kind: 'dispatched', positions: [position] }, { kind: 'rerouted', positions: [position] });
-  }
-  for (const position of at('attempting'))
-    inputs.push({ kind: 'returned', positions: [position], site: SITE });
-  return inputs;
-}
-
-/** What bears on behaviour: attempts only move the schedule, which has two steps here. */
-function essence(message: Message): string {
-  const recipients = message.recipients.map((one) => [
-    one.phase,
-    one.fate,
-    Math.min(one.attempts, 2),
-    one.inDoubt,
-  ]);
-  const due = message.recipients.map((one) =>
-    [0, 600_000, 1_000_000].findIndex((t) => t >= one.nextAttemptAtMs),
-  );
-  return JSON.stringify([message.phase, message.reporting, message.delayReported, recipients, due]);
-}
-
-describe('every life of a message', () => {
-  for (const inDoubt of ['redeliver', 'hold'] as const) {
-    for (const nullReversePath of [false, true]) {
-      test(`with policy ${inDoubt}${nullReversePath ? ' and a null reverse-path' : ''} keeps the invariants and can end`, () => {
-        const policy = { ...POLICY, inDoubt };
-        const walked = walkLives<Message, MessageInput, MessageEffect[]>({
-          starts: [newMessage(['a.example', 'b.example'], nullReversePath)],
-          inputs: possibleInputs,
-          receive: (state, input) => ({ effects: receive(state, input, policy), state }),
-          key: essence,
-          mustReach: (message) => message.phase === 'settled',
-          check: ({ before, after, effects }) => checkStep(before, after, effects, nullReversePath),
-        });
-        expect(walked.states.length).toBeGreaterThan(500);
-      });
-    }
-  }
-});
-
-function checkStep(
-  before: Message,
-  after: Message,
-  effects: MessageEffect[],
-  nullReversePath: boolean,
-): void {
-  const kinds = effects.map((effect) => effect.kind);
-  const phases = after.recipients.map((one) => one.phase);
-  const out = phases.some((phase) => phase === 'routing' || phase === 'ready' || phase === 'attempting');
-  // M1
-  expect(kinds.includes('settle')).toBe(after.phase === 'settled' && before.phase !== 'settled');
-  if (after.phase === 'settled') expect(phases.every((phase) => phase === 'done')).toBe(true);
-  after.recipients.forEach((recipient, position) => {
-    const earlier = before.recipients[position]!;
-    // M2
-    const unhappy = recipient.fate === 'failed' || recipient.fate === 'expired';
-    if (unhappy && recipient.phase === 'done' && earlier.phase !== 'done' && !nullReversePath) {
-      expect(before.phase).toBe('reporting');
-    }
-    // M3
-    if (earlier.fate !== 'none') expect(recipient.fate).toBe(earlier.fate);
-    // M5
-    const learned = recipient.fate !== earlier.fate || recipient.attempts !== earlier.attempts;
-    if (learned && out && earlier.phase === 'attempting') expect(kinds).toContain('remember');
-  });
-  // M4
-  expect(after.phase === 'active').toBe(out);
-  if (after.phase === 'resting' && before.phase !== 'resting') {
-    expect(kinds).toContain('remember');
-    if (phases.includes('waiting')) expect(kinds).toContain('wakeAt');
-  }
-  if (nullReversePath) expect(kinds).not.toContain('report');
-}

@@ -1,21 +1,44 @@
 // Decides the life of one accepted mail: from the start of its recipients to the moment it may be settled. Never
 // waits, never reads a clock: time arrives in inputs, wake-ups leave as effects. Mutates the message in place.
 //
-//   started/due/flushed        routed             outcome, returned, lost
-//  resting ──────────────▶ active (routing ─▶ ready ─▶ attempting) ──▶ rest: every recipient waits, failed or done
+//    due, flushed          routed             outcome, returned, lost
+//  resting ──────────▶ active (routing ─▶ ready ─▶ attempting) ──▶ rest: every recipient waits, failed or done
 //     ▲                                                                 │ failed or delayed     │ all done
-//     └────────────── waitUntil ◀── remembered ── reported ◀── reporting ◀                      ▼ settled
+//     └────────────── wakeAt ◀── remembered ── reported ◀── reporting ◀─                        ▼ settled
+//
+// A recipient that waits is started when it is due, whatever the others do.
 //
 // Invariants:
 //  M1  A message is settled only when every recipient is done (promise 2).
 //  M2  A failed or expired recipient becomes done only after its DSN is stored, or when the reverse-path is null.
 //  M3  At most one attempt is out for a recipient; a fate once given never changes.
-//  M4  Every message that is not settled is active, reporting, or resting with a wake-up before its expiry (or held).
+//  M4  Every message has a wake-up at its next attempt or review (delay warning, expiry), whichever is first; except one
+//      that is settled, being reported, wholly held, or young and active.
 //  M5  What must not be forgotten (a deferral, a partial success, a hold) is followed by `remember`.
+//  M6  A failure is reported as soon as no answer of a worker or the resolver is awaited.
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
-import type { Message, Recipient } from './message.ts';
-import { nextAttemptAtMs, type RetryPolicy } from './retry.ts';
+import type { Message } from './message.ts';
+import {
+  duePositions,
+  isExpired,
+  isLate,
+  isReviewDue,
+  type MessagePolicy,
+  nextLookAtMs,
+  YOUNG_MS,
+} from './message-reviews.ts';
+import {
+  applyResult,
+  attempting,
+  expireWaiting,
+  hasFailed,
+  isActive,
+  isOut,
+  type PositionResult,
+  positionsIn,
+  stepBack,
+} from './recipient-steps.ts';
 
 /** What the resolver said of one domain. */
 export type RouteResult =
@@ -23,49 +46,41 @@ export type RouteResult =
   | { kind: 'failed'; reply: Reply }
   | { kind: 'deferred'; reply: Reply };
 
-export type RecipientResult = 'delivered' | 'relayed' | 'deferred' | 'failed';
-
-export interface PositionResult {
-  position: number;
-  result: RecipientResult;
-  reply: Reply;
-}
-
 export type MessageInput =
   /** The wake-up came, the mail is new, or a new owner has it. */
   | { kind: 'due'; nowMs: number }
+  /** It was started YOUNG_MS ago and is still here. */
+  | { kind: 'stays'; nowMs: number }
   /** An operator wants waiting and held recipients tried now; "" means every domain. */
   | { kind: 'flushed'; nowMs: number; domain: string }
-  | { kind: 'routed'; nowMs: number; routes: Map<string, RouteResult> }
-  | { kind: 'dispatched'; positions: number[] }
+  | { kind: 'routed'; nowMs: number; routes: ReadonlyMap<string, RouteResult> }
+  | { kind: 'dispatched'; positions: readonly number[] }
   /** A running attempt of an earlier owner. */
-  | { kind: 'adopted'; positions: number[]; siteKey: string }
-  | { kind: 'outcome'; nowMs: number; results: PositionResult[] }
+  | { kind: 'adopted'; positions: readonly number[]; siteKey: string }
+  | { kind: 'outcome'; nowMs: number; results: readonly PositionResult[] }
+  /** The outcome of an attempt that was given up: only a fate is believed. */
+  | { kind: 'late'; nowMs: number; results: readonly PositionResult[] }
   /** The worker gave the job back unstarted. */
-  | { kind: 'returned'; positions: number[]; site: Site | undefined }
+  | { kind: 'returned'; nowMs: number; positions: readonly number[]; site: Site | undefined }
   /** The worker died with the attempt; inDoubt when its checkpoint had been passed. */
-  | { kind: 'lost'; nowMs: number; positions: number[]; site: Site | undefined; inDoubt: boolean }
+  | { kind: 'lost'; nowMs: number; positions: readonly number[]; site: Site | undefined; inDoubt: boolean }
   /** Ready for so long that the route may have changed. */
-  | { kind: 'rerouted'; positions: number[] }
+  | { kind: 'rerouted'; positions: readonly number[] }
   | { kind: 'reported'; nowMs: number };
 
 export type MessageEffect =
+  /** The resolver may answer at once, while this is performed: it is always the last effect. */
   | { kind: 'resolve'; domains: string[] }
   | { kind: 'enqueue'; site: Site; positions: number[] }
+  /** As enqueue, but not at once: what is given back must not come back in a tight loop. */
+  | { kind: 'requeue'; site: Site; positions: number[] }
   | { kind: 'remember' }
+  /** It will wait for long without news: its pack should not have to stay for it. */
+  | { kind: 'leavePack' }
+  /** The one next look at it; takes the place of an earlier one. */
   | { kind: 'wakeAt'; atMs: number }
   | { kind: 'report'; report: 'failure' | 'delay'; positions: number[] }
   | { kind: 'settle' };
-
-export interface MessagePolicy extends RetryPolicy {
-  inDoubt: 'redeliver' | 'hold';
-}
-
-/** Recipients whose time comes within this are tried together, so that they share a transaction. */
-const TOGETHER_MS = 1000;
-
-/** A mail that should be looked at while an attempt is out is looked at again after this. */
-const REVIEW_AGAIN_MS = 60_000;
 
 const NOTHING: MessageEffect[] = [];
 
@@ -73,22 +88,28 @@ const NOTHING: MessageEffect[] = [];
 export function receive(message: Message, input: MessageInput, policy: MessagePolicy): MessageEffect[] {
   switch (input.kind) {
     case 'due':
-      return whileResting(message, input.nowMs, policy);
+      return message.phase === 'active'
+        ? whileActive(message, input.nowMs, policy)
+        : whileResting(message, input.nowMs, policy);
+    case 'stays':
+      return whenStaying(message, input.nowMs, policy);
     case 'flushed':
-      return flush(message, input.nowMs, input.domain);
+      return flush(message, input, policy);
     case 'routed':
-      return whileRouting(message, input.routes, input.nowMs, policy);
+      return whileRouting(message, input, policy);
     case 'dispatched':
       for (const position of input.positions) message.recipients[position]!.phase = 'attempting';
       return NOTHING;
     case 'adopted':
       return adopt(message, input.positions, input.siteKey);
     case 'outcome':
-      return whileAttempting(message, input.results, input.nowMs, policy);
+      return whileAttempting(message, input, policy);
+    case 'late':
+      return learnLate(message, input, policy);
     case 'returned':
-      return returnToSite(message, input.positions, input.site);
+      return whenReturned(message, input, policy);
     case 'lost':
-      return lose(message, input, policy);
+      return whenLost(message, input, policy);
     case 'rerouted':
       return startRouting(message, input.positions);
     case 'reported':
@@ -96,55 +117,66 @@ export function receive(message: Message, input: MessageInput, policy: MessagePo
   }
 }
 
-/** Only recipients that are out with a worker take part in what a worker says (M3). */
-function attempting(message: Message, positions: number[]): number[] {
-  return positions.filter((position) => message.recipients[position]?.phase === 'attempting');
-}
-
 function whileResting(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
-  if (message.phase === 'active') return whileWaitingForSite(message, nowMs, policy);
   if (message.phase !== 'resting') return NOTHING;
-  if (nowMs >= message.acceptedAtMs + policy.expireAfterMs) return rest(message, nowMs, policy);
-  const due: number[] = [];
-  message.recipients.forEach((recipient, position) => {
-    if (recipient.phase === 'waiting' && recipient.nextAttemptAtMs <= nowMs + TOGETHER_MS) due.push(position);
-  });
-  return due.length === 0 ? rest(message, nowMs, policy) : startRouting(message, due);
-}
-
-/** When expiry or the delay warning has to be looked at next. */
-function reviewAtMs(message: Message, policy: MessagePolicy): number {
-  const expiresAtMs = message.acceptedAtMs + policy.expireAfterMs;
-  const warnAtMs = message.acceptedAtMs + policy.delayWarningAfterMs;
-  return message.delayReported ? expiresAtMs : Math.min(expiresAtMs, warnAtMs);
-}
-
-/** Recipients that wait for a site expire too: they step back, and are routed again if there is still time (M4). */
-function whileWaitingForSite(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
-  const atMs = reviewAtMs(message, policy);
-  if (nowMs < atMs) return [{ kind: 'wakeAt', atMs }];
-  for (const recipient of message.recipients) {
-    if (recipient.phase !== 'ready') continue;
-    recipient.phase = 'waiting';
-    recipient.nextAttemptAtMs = nowMs;
-  }
-  if (isActive(message)) return [{ kind: 'wakeAt', atMs: nowMs + REVIEW_AGAIN_MS }];
+  const isQuiet = !isExpired(message, nowMs, policy) && !hasFailed(message);
+  const due = isQuiet ? duePositions(message, nowMs) : [];
+  if (due.length > 0) return start(message, due, nowMs, policy);
+  const waits = message.recipients.some(({ phase }) => phase === 'waiting' || phase === 'held');
+  // Woken early, or found by a new owner: nothing was learned that would have to be stored.
+  if (isQuiet && waits && !isLate(message, nowMs, policy)) return look(message, nowMs, policy);
   return rest(message, nowMs, policy);
 }
 
-function flush(message: Message, nowMs: number, domain: string): MessageEffect[] {
+/** Recipients that wait for a site expire too: they step back, and are routed again if there is still time (M4). */
+function whileActive(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
+  const isOutWithWorker = positionsIn(message, 'attempting').length > 0;
+  if (isReviewDue(message, nowMs, policy) && !isOutWithWorker) {
+    stepBack(message, nowMs);
+    return rest(message, nowMs, policy);
+  }
+  const due = duePositions(message, nowMs);
+  return due.length > 0 ? start(message, due, nowMs, policy) : look(message, nowMs, policy);
+}
+
+/** The last look is over: this is the next one. */
+function look(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
+  const atMs = nextLookAtMs(message, nowMs, policy);
+  return atMs === Number.POSITIVE_INFINITY ? NOTHING : [{ kind: 'wakeAt', atMs }];
+}
+
+function start(
+  message: Message,
+  positions: readonly number[],
+  nowMs: number,
+  policy: MessagePolicy,
+): MessageEffect[] {
+  const resolve = startRouting(message, positions);
+  return [...look(message, nowMs, policy), ...resolve];
+}
+
+function whenStaying(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
+  if (message.phase === 'reporting') return [{ kind: 'leavePack' }];
+  if (message.phase !== 'active') return NOTHING;
+  const review = look(message, nowMs, policy);
+  return isOut(message) ? review : [{ kind: 'leavePack' }, ...review];
+}
+
+function flush(
+  message: Message,
+  { nowMs, domain }: MessageInput & { kind: 'flushed' },
+  policy: MessagePolicy,
+): MessageEffect[] {
   if (message.phase === 'reporting' || message.phase === 'settled') return NOTHING;
   const positions: number[] = [];
   message.recipients.forEach((recipient, position) => {
     const asked = domain === '' || recipient.domain === domain;
-    if (!asked || (recipient.phase !== 'waiting' && recipient.phase !== 'held')) return;
-    recipient.nextAttemptAtMs = nowMs;
-    positions.push(position);
+    if (asked && (recipient.phase === 'waiting' || recipient.phase === 'held')) positions.push(position);
   });
-  return positions.length === 0 ? NOTHING : startRouting(message, positions);
+  return positions.length === 0 ? NOTHING : start(message, positions, nowMs, policy);
 }
 
-function startRouting(message: Message, positions: number[]): MessageEffect[] {
+function startRouting(message: Message, positions: readonly number[]): MessageEffect[] {
   message.phase = 'active';
   const domains = new Set<string>();
   for (const position of positions) {
@@ -157,16 +189,17 @@ function startRouting(message: Message, positions: number[]): MessageEffect[] {
 
 function whileRouting(
   message: Message,
-  routes: Map<string, RouteResult>,
-  nowMs: number,
+  { routes, nowMs }: MessageInput & { kind: 'routed' },
   policy: MessagePolicy,
 ): MessageEffect[] {
   const bySite = new Map<string, { site: Site; positions: number[] }>();
+  let ended = 0;
   message.recipients.forEach((recipient, position) => {
     const route = recipient.phase === 'routing' ? routes.get(recipient.domain) : undefined;
     if (route === undefined) return;
     if (route.kind !== 'site') {
-      applyResult(message, recipient, route, nowMs, policy);
+      ended += 1;
+      applyResult(message, recipient, { result: route.kind, reply: route.reply }, { nowMs, policy });
       return;
     }
     recipient.phase = 'ready';
@@ -175,12 +208,15 @@ function whileRouting(
     if (group) group.positions.push(position);
     else bySite.set(route.site.key, { site: route.site, positions: [position] });
   });
-  const effects: MessageEffect[] = [];
+  const learned = ended > 0 || owesReport(message) ? restOrRemember(message, nowMs, policy) : NOTHING;
+  // After a failure all that is ready may have stepped back.
+  if (message.phase !== 'active') return learned;
+  const effects = [...learned];
   for (const group of bySite.values()) effects.push({ kind: 'enqueue', ...group });
-  return effects.length === 0 ? restOrWait(message, nowMs, policy) : effects;
+  return effects;
 }
 
-function adopt(message: Message, positions: number[], siteKey: string): MessageEffect[] {
+function adopt(message: Message, positions: readonly number[], siteKey: string): MessageEffect[] {
   for (const position of positions) {
     const recipient = message.recipients[position];
     if (recipient === undefined || recipient.phase !== 'waiting') continue;
@@ -193,104 +229,117 @@ function adopt(message: Message, positions: number[], siteKey: string): MessageE
 
 function whileAttempting(
   message: Message,
-  results: PositionResult[],
-  nowMs: number,
+  { results, nowMs }: MessageInput & { kind: 'outcome' },
   policy: MessagePolicy,
 ): MessageEffect[] {
-  for (const { position, result, reply } of results) {
-    const recipient = message.recipients[position];
+  let heard = 0;
+  for (const one of results) {
+    const recipient = message.recipients[one.position];
     if (recipient?.phase !== 'attempting') continue;
+    heard += 1;
     recipient.inDoubt = false;
     recipient.lastAttemptAtMs = nowMs;
-    applyResult(message, recipient, { kind: result, reply }, nowMs, policy);
+    applyResult(message, recipient, one, { nowMs, policy });
   }
-  return restOrRemember(message, nowMs, policy);
+  return heard === 0 ? NOTHING : restOrRemember(message, nowMs, policy);
 }
 
-function applyResult(
+/** What is said to be done must not be done again, even by a worker that was thought dead (M3). */
+function learnLate(
   message: Message,
-  recipient: Recipient,
-  result: { kind: RecipientResult; reply: Reply },
-  nowMs: number,
+  { results, nowMs }: MessageInput & { kind: 'late' },
   policy: MessagePolicy,
-): void {
-  recipient.lastReply = result.reply;
-  if (result.kind === 'deferred') {
-    recipient.attempts += 1;
-    recipient.phase = 'waiting';
-    recipient.nextAttemptAtMs = nextAttemptAtMs(message.queueId, recipient.attempts, nowMs, policy);
-    return;
+): MessageEffect[] {
+  let learned = 0;
+  for (const one of results) {
+    const recipient = message.recipients[one.position];
+    const open = recipient !== undefined && recipient.fate === 'none' && recipient.phase !== 'attempting';
+    // A failure heard while a report is under way would not be in it (M2): the next attempt will tell it again.
+    const believed = one.result !== 'deferred' && !(one.result === 'failed' && message.phase === 'reporting');
+    if (!open || !believed) continue;
+    learned += 1;
+    recipient.inDoubt = false;
+    recipient.lastAttemptAtMs = nowMs;
+    applyResult(message, recipient, one, { nowMs, policy });
   }
-  recipient.fate = result.kind;
-  recipient.phase = result.kind === 'failed' ? 'failed' : 'done';
+  if (learned === 0) return NOTHING;
+  return message.phase === 'reporting' ? [{ kind: 'remember' }] : restOrRemember(message, nowMs, policy);
 }
 
-/** Back to where it waited before; the site of an attempt that an earlier owner began is not known any more. */
-function returnToSite(message: Message, positions: number[], site: Site | undefined): MessageEffect[] {
+function whenReturned(
+  message: Message,
+  { positions, site, nowMs }: MessageInput & { kind: 'returned' },
+  policy: MessagePolicy,
+): MessageEffect[] {
   const back = attempting(message, positions);
-  if (back.length > 0 && site === undefined) return startRouting(message, back);
-  for (const position of back) message.recipients[position]!.phase = 'ready';
-  return back.length === 0 ? NOTHING : [{ kind: 'enqueue', site: site!, positions: back }];
+  if (back.length === 0) return NOTHING;
+  const again = toSite(message, back, site, 'requeue');
+  if (owesReport(message)) return restOrRemember(message, nowMs, policy);
+  const isYoung = nowMs < message.acceptedAtMs + YOUNG_MS;
+  return isYoung || isOut(message) ? again : [{ kind: 'leavePack' }, ...again];
 }
 
-function lose(
+function whenLost(
   message: Message,
   lost: MessageInput & { kind: 'lost' },
   policy: MessagePolicy,
 ): MessageEffect[] {
   const positions = attempting(message, lost.positions);
   if (positions.length === 0) return NOTHING;
-  if (!lost.inDoubt) return returnToSite(message, positions, lost.site);
+  const isHeld = lost.inDoubt && policy.inDoubt === 'hold';
   for (const position of positions) {
     const recipient = message.recipients[position]!;
-    recipient.inDoubt = true;
-    if (policy.inDoubt === 'hold') recipient.phase = 'held';
+    recipient.inDoubt ||= lost.inDoubt;
+    if (isHeld) recipient.phase = 'held';
   }
-  if (policy.inDoubt === 'redeliver') return returnToSite(message, positions, lost.site);
-  return restOrRemember(message, lost.nowMs, policy);
+  const again = isHeld ? NOTHING : toSite(message, positions, lost.site, 'enqueue');
+  return isHeld || owesReport(message) ? restOrRemember(message, lost.nowMs, policy) : again;
 }
 
-function isActive(message: Message): boolean {
-  for (const { phase } of message.recipients) {
-    if (phase === 'routing' || phase === 'ready' || phase === 'attempting') return true;
-  }
-  return false;
+/** Back to where it waited before; the site of an attempt that an earlier owner began is not known any more. */
+function toSite(
+  message: Message,
+  positions: number[],
+  site: Site | undefined,
+  kind: 'enqueue' | 'requeue',
+): MessageEffect[] {
+  if (site === undefined) return startRouting(message, positions);
+  for (const position of positions) message.recipients[position]!.phase = 'ready';
+  return [{ kind, site, positions }];
 }
 
-/** While some recipients are still out, what was learned of the others must survive (M5). */
+/** A failure is to be reported, and nothing is awaited that could be reported with it (M6). */
+function owesReport(message: Message): boolean {
+  return hasFailed(message) && !isOut(message);
+}
+
+/** While some recipients are still out, what was learned of the others must survive (M5, M6). */
 function restOrRemember(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
-  return isActive(message) ? [{ kind: 'remember' }] : rest(message, nowMs, policy);
-}
-
-function restOrWait(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
-  return isActive(message) ? NOTHING : rest(message, nowMs, policy);
+  if (owesReport(message)) stepBack(message, nowMs);
+  if (!isActive(message)) return rest(message, nowMs, policy);
+  return [{ kind: 'remember' }, ...look(message, nowMs, policy)];
 }
 
 /** Nothing is out: report what is to be reported, then settle or wait. */
 function rest(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
-  const expired = nowMs >= message.acceptedAtMs + policy.expireAfterMs;
-  const failed: number[] = [];
-  const late: number[] = [];
-  message.recipients.forEach((recipient, position) => {
-    if (recipient.phase === 'waiting' && expired) {
-      recipient.fate = 'expired';
-      recipient.phase = 'failed';
-    }
-    if (recipient.phase === 'failed') failed.push(position);
-    if (recipient.phase === 'waiting') late.push(position);
-  });
-  if (failed.length > 0) return report(message, 'failure', failed, nowMs, policy);
-  const delayed = nowMs >= message.acceptedAtMs + policy.delayWarningAfterMs && !message.delayReported;
-  if (late.length > 0 && delayed) return report(message, 'delay', late, nowMs, policy);
-  return settleOrWait(message, policy);
+  if (isExpired(message, nowMs, policy)) expireWaiting(message);
+  const failed = positionsIn(message, 'failed');
+  if (failed.length > 0) return report(message, 'failure', failed, { nowMs, policy });
+  const late = isLate(message, nowMs, policy) ? positionsIn(message, 'waiting') : [];
+  if (late.length > 0) return report(message, 'delay', late, { nowMs, policy });
+  if (message.recipients.every(({ phase }) => phase === 'done')) {
+    message.phase = 'settled';
+    return [{ kind: 'settle' }];
+  }
+  message.phase = 'resting';
+  return [{ kind: 'remember' }, ...look(message, nowMs, policy)];
 }
 
 function report(
   message: Message,
   kind: 'failure' | 'delay',
   positions: number[],
-  nowMs: number,
-  policy: MessagePolicy,
+  { nowMs, policy }: { nowMs: number; policy: MessagePolicy },
 ): MessageEffect[] {
   message.phase = 'reporting';
   message.reporting = kind;
@@ -303,28 +352,8 @@ function report(
 function whileReporting(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
   if (message.phase !== 'reporting') return NOTHING;
   if (message.reporting === 'delay') message.delayReported = true;
-  else {
-    for (const recipient of message.recipients) if (recipient.phase === 'failed') recipient.phase = 'done';
-  }
+  else for (const position of positionsIn(message, 'failed')) message.recipients[position]!.phase = 'done';
   message.reporting = 'none';
   message.phase = 'resting';
   return rest(message, nowMs, policy);
-}
-
-function settleOrWait(message: Message, policy: MessagePolicy): MessageEffect[] {
-  let wakeAtMs = reviewAtMs(message, policy);
-  let waiting = 0;
-  let held = 0;
-  for (const recipient of message.recipients) {
-    if (recipient.phase === 'held') held += 1;
-    if (recipient.phase !== 'waiting') continue;
-    waiting += 1;
-    wakeAtMs = Math.min(wakeAtMs, recipient.nextAttemptAtMs);
-  }
-  if (waiting + held === 0) {
-    message.phase = 'settled';
-    return [{ kind: 'settle' }];
-  }
-  message.phase = 'resting';
-  return waiting === 0 ? [{ kind: 'remember' }] : [{ kind: 'remember' }, { kind: 'wakeAt', atMs: wakeAtMs }];
 }

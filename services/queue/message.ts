@@ -1,14 +1,9 @@
 // One accepted mail in the memory of its partition's owner, and the two translations of it: from a pack's index, and
 // to and from the state that is stored once there is something to remember.
-import type {
-  MailState,
-  PackEntry,
-  RecipientState,
-  Reply,
-  SpoolRef,
-  TraceContext,
-} from '#proto/postrider/v1/mail.ts';
+import type { MailState, PackEntry, RecipientState, Reply, SpoolRef } from '#proto/postrider/v1/mail.ts';
 import { RecipientPhase as StoredPhase } from '#proto/postrider/v1/mail.ts';
+import type { Interned } from './interned.ts';
+import { packTrace, unpackTrace } from './trace-text.ts';
 
 /**
  * routing: waits for the resolver. ready: waits for its site's window. attempting: leased to a delivery worker.
@@ -40,7 +35,8 @@ export interface Message {
   readonly acceptedAtMs: number;
   readonly nullReversePath: boolean;
   readonly size: number;
-  readonly trace: TraceContext | undefined;
+  /** Trace context of the mail, by `unpackTrace`; "" when it has none. */
+  readonly trace: string;
   phase: MessagePhase;
   /** Where the frame is now: in its pack, or in a record of its own. */
   ref: SpoolRef;
@@ -52,6 +48,11 @@ export interface Message {
 
 /** No reply was heard yet. */
 export const NO_REPLY: Reply = Object.freeze({ code: 0, enhanced: '', text: '', host: '' });
+
+/** True when a host or we said something. */
+export function isHeard(reply: Reply): boolean {
+  return reply.code !== 0 || reply.text !== '';
+}
 
 /** Every recipient of a new mail waits to be started. */
 export function recipientsOf(domains: string[]): Recipient[] {
@@ -78,9 +79,12 @@ export function domainOf(forwardPath: string): string {
 }
 
 /** One domain per recipient, in the order of the envelope. Empty when the index does not list them. */
-export function domainsOf(entry: PackEntry): string[] {
+export function domainsOf(entry: PackEntry, interned: Interned): string[] {
   const domains: string[] = [];
-  for (const run of entry.domains) for (let i = 0; i < run.count; i++) domains.push(run.domain);
+  for (const run of entry.domains) {
+    const domain = interned.text(run.domain);
+    for (let i = 0; i < run.count; i++) domains.push(domain);
+  }
   return domains;
 }
 
@@ -91,7 +95,7 @@ export function messageFromPack(entry: PackEntry, ref: SpoolRef, domains: string
     acceptedAtMs: entry.acceptedAtMs,
     nullReversePath: entry.nullReversePath,
     size: entry.size,
-    trace: entry.trace,
+    trace: packTrace(entry.trace),
     phase: 'resting',
     ref,
     recipients: recipientsOf(domains),
@@ -122,32 +126,32 @@ function phaseOf(stored: RecipientState, fate: Fate): RecipientPhase {
   return handedOn || stored.reported ? 'done' : 'failed';
 }
 
-function recipientFromState(stored: RecipientState): Recipient {
+function recipientFromState(stored: RecipientState, interned: Interned): Recipient {
   const fate = FATE_OF[stored.phase] ?? 'none';
   return {
-    domain: stored.domain,
+    domain: interned.text(stored.domain),
     phase: phaseOf(stored, fate),
     fate,
-    siteKey: stored.lastSite,
+    siteKey: interned.text(stored.lastSite),
     attempts: stored.attempts,
     nextAttemptAtMs: stored.nextAttemptAtMs,
     lastAttemptAtMs: stored.lastAttemptAtMs,
-    lastReply: stored.lastReply ?? NO_REPLY,
+    lastReply: stored.lastReply === undefined ? NO_REPLY : interned.reply(stored.lastReply),
     inDoubt: stored.inDoubt,
   };
 }
 
 /** The mail as its last owner remembered it; what was active then waits and is due by its stored time. */
-export function messageFromState(state: MailState): Message {
+export function messageFromState(state: MailState, interned: Interned): Message {
   return {
     queueId: state.queueId,
     acceptedAtMs: state.acceptedAtMs,
     nullReversePath: state.nullReversePath,
     size: state.size,
-    trace: state.trace,
+    trace: packTrace(state.trace),
     phase: 'resting',
-    ref: state.ref!,
-    recipients: state.recipients.map(recipientFromState),
+    ref: { ...state.ref!, stream: interned.text(state.ref!.stream) },
+    recipients: state.recipients.map((stored) => recipientFromState(stored, interned)),
     delayReported: state.delayReported,
     reporting: 'none',
   };
@@ -161,13 +165,13 @@ export function stateOf(message: Message): MailState {
     acceptedAtMs: message.acceptedAtMs,
     nullReversePath: message.nullReversePath,
     size: message.size,
-    trace: message.trace,
+    trace: unpackTrace(message.trace),
     recipients: message.recipients.map((recipient) => ({
       domain: recipient.domain,
       phase: recipient.phase === 'held' ? StoredPhase.HELD : STORED_OF[recipient.fate],
       attempts: recipient.attempts,
       nextAttemptAtMs: recipient.phase === 'waiting' ? recipient.nextAttemptAtMs : 0,
-      lastReply: recipient.lastReply.code === 0 ? undefined : recipient.lastReply,
+      lastReply: isHeard(recipient.lastReply) ? recipient.lastReply : undefined,
       lastSite: recipient.siteKey,
       lastAttemptAtMs: recipient.lastAttemptAtMs,
       inDoubt: recipient.inDoubt,

@@ -1,7 +1,9 @@
 // Reads what a worker says of an attempt as one result per recipient of the job. Pure.
 import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
-import type { PositionResult, RecipientResult } from './message.machine.ts';
+import type { Reply } from '#proto/postrider/v1/mail.ts';
+import type { Interned } from './interned.ts';
 import { NO_REPLY } from './message.ts';
+import type { PositionResult, RecipientResult } from './recipient-steps.ts';
 
 const RESULT_OF: Record<number, RecipientResult> = {
   [OutcomeKind.DELIVERED]: 'delivered',
@@ -11,17 +13,24 @@ const RESULT_OF: Record<number, RecipientResult> = {
 };
 
 /** `returned` when the attempt never started; a kind that we do not know counts as deferred. */
-export function resultsOf(outcome: Outcome, positions: number[]): PositionResult[] | 'returned' {
+export function resultsOf(
+  outcome: Outcome,
+  positions: readonly number[],
+  interned: Interned,
+): PositionResult[] | 'returned' {
   if (outcome.recipients.length === 0 && outcome.kind === OutcomeKind.RETURNED) return 'returned';
-  const shared = RESULT_OF[outcome.kind] ?? 'deferred';
+  const shared = resultOf(outcome.kind, outcome.reply ?? NO_REPLY, interned);
+  if (outcome.recipients.length === 0) return positions.map((position) => ({ position, ...shared }));
   const byPosition = new Map(outcome.recipients.map((one) => [one.recipient, one]));
   return positions.map((position) => {
     const own = byPosition.get(position);
-    if (own === undefined) return { position, result: shared, reply: outcome.reply ?? NO_REPLY };
-    return {
-      position,
-      result: RESULT_OF[own.kind] ?? 'deferred',
-      reply: own.reply ?? outcome.reply ?? NO_REPLY,
-    };
+    if (own === undefined) return { position, ...shared };
+    return { position, ...resultOf(own.kind, own.reply ?? shared.reply, interned) };
   });
+}
+
+/** Replies of deferrals stay in memory, and many are alike. */
+function resultOf(kind: OutcomeKind, reply: Reply, interned: Interned): Omit<PositionResult, 'position'> {
+  const result = RESULT_OF[kind] ?? 'deferred';
+  return { result, reply: result === 'deferred' ? interned.reply(reply) : reply };
 }

@@ -1,23 +1,28 @@
 // One queue instance: takes over the partitions that rendezvous hashing gives it, gives up those that it does not, and
 // keeps the clocks of all of them. A partition is opened only when no other live instance holds it.
 //
-// Fails: a partition that cannot be opened is tried again at the next sweep.
+// Fails: a partition that cannot be opened is tried again at the next sweep. After a pause in which others may have
+// taken our partitions (no connection, a stopped process) nothing is sent until it is known which are still ours.
 import { bitmapOf, holdsBit } from '#libs/nats/bitmap.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import { ownerOf } from '#libs/nats/placement.ts';
-import type { Presence } from '#libs/nats/presence.ts';
+import type { Member, Presence } from '#libs/nats/presence.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
 import { OutcomeAck } from '#proto/postrider/v1/job.ts';
-import type { QueueContext } from './context.ts';
+import type { Acknowledger, QueueContext } from './context.ts';
 import { Partition } from './partition.actor.ts';
 
 const TICK_MS = 100;
 const SWEEP_MS = 1000;
-/** After a reconnect, heartbeats need this long before silence means anything. */
+/** A tick that comes so late means that we were stopped: heartbeats may have been missed, ours and theirs. */
+const PAUSE_MS = 2500;
+/** After a pause or a reconnect, heartbeats need this long before silence means anything. */
 const VIEW_SETTLES_MS = 7000;
+/** How often it is checked that a partition is still ours, beside every pause. */
+const VERIFY_MS = 10_000;
 
 interface Ack {
-  partition: Partition;
+  owner: Acknowledger;
   worker: string;
   attemptId: string;
 }
@@ -27,26 +32,28 @@ export type SharedContext = Omit<QueueContext, 'acknowledge' | 'onGone' | 'liveW
 export class Queue {
   readonly partitions = new Map<number, Partition>();
   readonly #context: QueueContext;
-  #presence!: Presence;
   readonly #acks = new TurnBatch<Ack>((acks) => this.#sendAcks(acks));
-  readonly #onGone: (partition: number, reason: string) => void;
+  readonly #onGivenUp: (partition: number, reason: string) => void;
+  #presence!: Presence;
   #workers: ReadonlySet<string> = new Set();
-  #connectedSinceMs = 0;
+  #viewBrokenAtMs = 0;
+  #tickedAtMs = 0;
+  #verifiedAtMs = 0;
+  #doubts = 0;
   #timers: NodeJS.Timeout[] = [];
   #stopping = false;
 
-  constructor(shared: SharedContext, onGone: (partition: number, reason: string) => void) {
-    this.#onGone = onGone;
+  /** `onGivenUp` hears of partitions that were lost against our will. */
+  constructor(shared: SharedContext, onGivenUp: (partition: number, reason: string) => void) {
+    this.#onGivenUp = onGivenUp;
     this.#context = {
       ...shared,
-      acknowledge: (partition, worker, attemptId) => this.#acks.add({ partition, worker, attemptId }),
+      acknowledge: (owner, worker, attemptId) => this.#acks.add({ owner, worker, attemptId }),
       onGone: (partition, reason) => this.#gone(partition, reason),
       liveWorkers: () => this.#workers,
-      viewIsFresh: () => shared.link.connected && shared.now() - this.#connectedSinceMs > VIEW_SETTLES_MS,
+      viewIsFresh: () => this.#viewIsFresh(),
     };
-    shared.link.onReconnected(() => {
-      this.#connectedSinceMs = shared.now();
-    });
+    shared.link.onReconnected(() => this.#doubt());
   }
 
   /** What this instance holds, for its heartbeat. */
@@ -57,6 +64,8 @@ export class Queue {
   /** Begins to take partitions over. */
   start(presence: Presence): void {
     this.#presence = presence;
+    this.#tickedAtMs = this.#context.now();
+    this.#verifiedAtMs = this.#tickedAtMs;
     presence.onChange((service) => this.#membersChanged(service));
     this.#membersChanged('delivery');
     this.#place();
@@ -66,6 +75,28 @@ export class Queue {
     );
   }
 
+  #viewIsFresh(): boolean {
+    const nowMs = this.#context.now();
+    const isAwake = nowMs - this.#tickedAtMs < PAUSE_MS;
+    return isAwake && this.#context.link.connected && nowMs - this.#viewBrokenAtMs > VIEW_SETTLES_MS;
+  }
+
+  /** Our partitions may have other owners by now: nothing is sent until that is known. */
+  #doubt(): void {
+    this.#viewBrokenAtMs = this.#context.now();
+    this.#context.desk.freeze();
+    this.#doubts += 1;
+    void this.#verify().finally(() => {
+      this.#doubts -= 1;
+      if (this.#doubts === 0) this.#context.desk.thaw();
+    });
+  }
+
+  async #verify(): Promise<void> {
+    this.#verifiedAtMs = this.#context.now();
+    await Promise.all([...this.partitions.values()].map((partition) => partition.verify()));
+  }
+
   #membersChanged(service: string): void {
     if (service === 'delivery') {
       this.#workers = new Set(this.#presence.members('delivery').map((member) => member.instance));
@@ -73,18 +104,26 @@ export class Queue {
   }
 
   #place(): void {
-    if (this.#stopping) return;
+    if (this.#stopping || !this.#viewIsFresh()) return;
     const self = this.#context.link.instance;
     const members = this.#presence.members('queue');
     const instances = members.map((member) => member.instance);
     const others = members.filter((member) => member.instance !== self);
     for (let p = 0; p < this.#context.layout.partitions; p++) {
-      const ours = ownerOf(`partition ${p}`, instances) === self;
-      const held = this.partitions.get(p);
-      if (ours && held === undefined && !others.some((member) => holdsBit(member.holds, p)))
-        void this.#open(p);
-      if (!ours && held?.phase === 'open') void this.#handOver(held);
+      const isOurs = ownerOf(`partition ${p}`, instances) === self;
+      this.#placeOne(p, isOurs, others);
     }
+  }
+
+  #placeOne(p: number, isOurs: boolean, others: Member[]): void {
+    const held = this.partitions.get(p);
+    const isHeldElsewhere = others.some((member) => holdsBit(member.holds, p));
+    if (held === undefined) {
+      if (isOurs && !isHeldElsewhere) void this.#open(p);
+      return;
+    }
+    if (!isOurs && held.phase === 'open') void this.#handOver(held);
+    else if (isHeldElsewhere) void held.verify();
   }
 
   async #open(p: number): Promise<void> {
@@ -92,11 +131,10 @@ export class Queue {
     this.partitions.set(p, partition);
     try {
       if (await partition.open()) return;
-      await partition.close();
     } catch (error) {
       this.#context.onTrouble(`partition ${p} cannot be opened: ${(error as Error).message}`);
-      await partition.close();
     }
+    await partition.close();
   }
 
   async #handOver(partition: Partition): Promise<void> {
@@ -104,13 +142,16 @@ export class Queue {
     this.#presence.announceNow();
   }
 
-  #gone(partition: Partition, reason: string): void {
-    if (this.partitions.get(partition.number) === partition) this.partitions.delete(partition.number);
-    if (reason !== 'closing') this.#onGone(partition.number, reason);
+  #gone(partition: number, reason: string | undefined): void {
+    this.partitions.delete(partition);
+    if (reason !== undefined) this.#onGivenUp(partition, reason);
   }
 
   #tick(): void {
     const nowMs = this.#context.now();
+    const wasPaused = nowMs - this.#tickedAtMs >= PAUSE_MS;
+    this.#tickedAtMs = nowMs;
+    if (wasPaused) this.#doubt();
     for (const partition of this.partitions.values()) partition.tick(nowMs);
   }
 
@@ -118,25 +159,24 @@ export class Queue {
     const nowMs = this.#context.now();
     this.#place();
     this.#context.desk.sweep(nowMs);
+    this.#context.counters.outcomes.flush();
+    if (nowMs - this.#verifiedAtMs >= VERIFY_MS) void this.#verify();
     for (const partition of this.partitions.values()) {
       partition.sweep(nowMs).catch((error: Error) => this.#context.onTrouble(error.message));
     }
   }
 
   #sendAcks(acks: Ack[]): void {
-    const batches = new Map<string, { partition: Partition; worker: string; attemptIds: string[] }>();
-    for (const { partition, worker, attemptId } of acks) {
-      const key = `${partition.number} ${worker}`;
+    const batches = new Map<string, { owner: Acknowledger; worker: string; attemptIds: string[] }>();
+    for (const { owner, worker, attemptId } of acks) {
+      const key = `${owner.number} ${worker}`;
       const batch = batches.get(key);
-      if (batch === undefined) batches.set(key, { partition, worker, attemptIds: [attemptId] });
+      if (batch === undefined) batches.set(key, { owner, worker, attemptIds: [attemptId] });
       else batch.attemptIds.push(attemptId);
     }
-    for (const { partition, worker, attemptIds } of batches.values()) {
-      const payload = OutcomeAck.encode({
-        partition: partition.number,
-        epoch: partition.epoch,
-        attemptIds,
-      }).finish();
+    for (const { owner, worker, attemptIds } of batches.values()) {
+      const { number: partition, epoch } = owner;
+      const payload = OutcomeAck.encode({ partition, epoch, attemptIds }).finish();
       this.#context.link.publish(subjects.outcomeAck(worker), payload);
     }
   }

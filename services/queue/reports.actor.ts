@@ -1,71 +1,60 @@
-// Stores delivery status notifications: each is a new mail of the same partition, accepted by us from ourselves. Its
-// queue id follows from the mail and the report, so that an owner that takes over knows whether it is stored already.
+// Stores delivery status notifications: each is a new mail of the same partition, accepted by us from ourselves.
 //
-// Fails: what cannot be stored is tried again every second until it is; the mail stays unsettled until then. A mail
-// whose content is gone is reported without its header section.
-import { createHash } from 'node:crypto';
-import { buildDsn } from '#libs/dsn/report.ts';
+// Fails: what cannot be stored is tried again until it is, after a growing pause; the mail stays unsettled until then. A
+// pack that may have been stored is stored again as it was, under the same id, never in another shape. A mail whose
+// content is gone cannot be reported; it stays, loudly, for an operator.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
-import { type Layout, subjects } from '#libs/nats/layout.ts';
-import type { RecordWriter } from '#libs/nats/records.ts';
-import { domainRuns, encodeFrame, encodeIndex } from '#libs/pack/pack.ts';
-import { BodyType, type Envelope } from '#proto/postrider/v1/mail.ts';
-import type { Custody } from './custody.ts';
+import { subjects } from '#libs/nats/layout.ts';
+import type { RecordToStore, RecordWriter } from '#libs/nats/records.ts';
+import { encodeIndex } from '#libs/pack/pack.ts';
 import { FrameReader } from './frames.ts';
-import { fieldEnd } from './header-section.ts';
-import type { Recipient } from './message.ts';
+import { GrowingPause } from './pause-growing.ts';
+import {
+  type Draft,
+  draftOf,
+  entriesOf,
+  partsOf,
+  type ReportPart,
+  type ReportRequest,
+} from './report-draft.ts';
 
 const STORE_WAIT_MS = 10_000;
 const PACK_OCTETS = 256 * 1024;
-const HEADER_OCTETS = 32 * 1024;
-
-export interface ReportRequest {
-  custody: Custody;
-  report: 'failure' | 'delay';
-  positions: number[];
-}
+/** The index travels in a header of at most 64 KiB. */
+const PACK_MAILS = 200;
+const ROUND_PARTS = 1000;
+const PAUSE = { firstMs: 500, lastMs: 60_000 };
 
 export interface ReportsOptions {
   partition: number;
-  layout: Layout;
-  writer: RecordWriter;
-  direct: DirectGet;
+  writer: Pick<RecordWriter, 'store'>;
+  direct: Pick<DirectGet, 'bySequence'>;
   hostname: string;
   expireAfterMs: number;
   now: () => number;
-  /** True when a mail with this queue id is in the partition. */
-  isKnown: (queueId: string) => boolean;
-  onStored: (request: ReportRequest) => void;
+  /** The sequence of the pack that has the report with this queue id, when the partition has it. */
+  storedReport: (queueId: string) => number | undefined;
+  /** All reports of the request are stored, in these packs. */
+  onStored: (request: ReportRequest, packs: readonly number[]) => void;
   onTrouble: (reason: string) => void;
 }
 
-interface Draft {
-  request: ReportRequest;
-  dsnQueueId: string;
-  frame: Uint8Array[];
-  frameLength: number;
-  envelope: Envelope;
-}
-
-/** The queue id of the DSN for these recipients of a mail: same partition, the rest from a hash. */
-export function dsnQueueId(queueId: string, report: string, positions: number[]): string {
-  const digest = createHash('sha256')
-    .update(`${queueId} ${report} ${positions.join()}`)
-    .digest('hex')
-    .slice(0, 24);
-  return queueId.slice(0, 2) + BigInt(`0x${digest}`).toString(36).padStart(18, '0').slice(-18);
-}
-
-function explain(recipient: Recipient): { status: string; reason: string } {
-  const { lastReply, fate } = recipient;
-  if (fate === 'expired') return { status: '4.4.7', reason: 'The message could not be delivered in time.' };
-  const fallback = lastReply.code >= 500 ? '5.0.0' : '4.0.0';
-  return { status: lastReply.enhanced || fallback, reason: lastReply.text };
+/** A pack of reports that is being stored, or may have been. */
+interface Pack {
+  drafts: Draft[];
+  record: RecordToStore;
 }
 
 export class Reports {
   readonly #options: ReportsOptions;
-  #waiting: ReportRequest[] = [];
+  readonly #pause = new GrowingPause(PAUSE);
+  readonly #readAgain = new GrowingPause(PAUSE);
+  #waiting: ReportPart[] = [];
+  /** Their mails cannot be read; the others do not wait for them. */
+  #unreadable: ReportPart[] = [];
+  /** Parts that are not stored yet, and packs of those that are, by request. */
+  readonly #open = new Map<ReportRequest, { left: number; packs: number[] }>();
+  #unsure: Pack | undefined;
   #round: Promise<void> | undefined;
 
   constructor(options: ReportsOptions) {
@@ -73,16 +62,23 @@ export class Reports {
   }
 
   add(request: ReportRequest): void {
-    this.#waiting.push(request);
+    const parts = partsOf(request);
+    this.#open.set(request, { left: parts.length, packs: [] });
+    this.#waiting.push(...parts);
   }
 
   get idle(): boolean {
-    return this.#waiting.length === 0 && this.#round === undefined;
+    return this.#open.size === 0 && this.#round === undefined;
   }
 
-  /** Stores what gathered, unless a round is still under way. */
+  /** Stores what gathered, unless a round is still under way or the last one failed a moment ago. */
   flush(): Promise<void> {
-    if (this.#round === undefined && this.#waiting.length > 0) {
+    const nowMs = this.#options.now();
+    if (this.#unreadable.length > 0 && this.#readAgain.isOver(nowMs)) {
+      this.#waiting.push(...this.#unreadable.splice(0));
+    }
+    const hasWork = this.#waiting.length > 0 || this.#unsure !== undefined;
+    if (this.#round === undefined && hasWork && this.#pause.isOver(nowMs)) {
       this.#round = this.#run().finally(() => {
         this.#round = undefined;
       });
@@ -91,115 +87,102 @@ export class Reports {
   }
 
   async #run(): Promise<void> {
+    const isDone = await this.#makeSure();
+    if (isDone && (await this.#storeWaiting())) this.#pause.succeeded();
+    else this.#pause.failed(this.#options.now());
+  }
+
+  /** Ends the doubt about the last pack; true when there is none left. */
+  async #makeSure(): Promise<boolean> {
+    const pack = this.#unsure;
+    if (pack === undefined) return true;
+    const stored = pack.drafts.map(({ part }) => this.#options.storedReport(part.dsnQueueId));
+    if (stored.some((sequence) => sequence === undefined)) return this.#store(pack);
+    this.#unsure = undefined;
+    for (const [i, { part }] of pack.drafts.entries()) this.#stored(part, stored[i]!);
+    return true;
+  }
+
+  /** False when JetStream refuses reports; those that were not stored wait again. */
+  async #storeWaiting(): Promise<boolean> {
     const reader = new FrameReader(this.#options.direct);
-    let pack: Draft[] = [];
+    const parts = this.#waiting.splice(0, ROUND_PARTS);
+    let drafts: Draft[] = [];
     let octets = 0;
-    for (const request of this.#waiting.splice(0, 1000)) {
-      const id = dsnQueueId(request.custody.message.queueId, request.report, request.positions);
-      if (this.#options.isKnown(id)) {
-        this.#options.onStored(request);
-        continue;
-      }
-      const draft = await this.#draft(reader, request, id);
-      if (draft === undefined) {
-        this.#waiting.push(request);
-        continue;
-      }
-      pack.push(draft);
+    for (const [i, part] of parts.entries()) {
+      const draft = await this.#draft(part, reader);
+      if (draft === undefined) continue;
+      drafts.push(draft);
       octets += draft.frameLength;
-      if (octets < PACK_OCTETS) continue;
-      await this.#store(pack);
-      pack = [];
+      if (octets < PACK_OCTETS && drafts.length < PACK_MAILS) continue;
+      if (!(await this.#store(this.#packOf(drafts)))) {
+        this.#waiting.unshift(...parts.slice(i + 1));
+        return false;
+      }
+      drafts = [];
       octets = 0;
     }
-    if (pack.length > 0) await this.#store(pack);
+    if (this.#unreadable.length === 0) this.#readAgain.succeeded();
+    return drafts.length === 0 || (await this.#store(this.#packOf(drafts)));
   }
 
-  async #draft(reader: FrameReader, request: ReportRequest, id: string): Promise<Draft | undefined> {
-    const { message } = request.custody;
-    const read = await reader.read(message.ref);
-    if (read.kind === 'unavailable') return undefined;
-    if (read.kind === 'missing') {
-      this.#options.onTrouble(`the content of ${message.queueId} is gone; it cannot be reported`);
+  /** Nothing when the report is stored already, or its mail cannot be read. */
+  async #draft(part: ReportPart, reader: FrameReader): Promise<Draft | undefined> {
+    const sequence = this.#options.storedReport(part.dsnQueueId);
+    if (sequence !== undefined) {
+      this.#stored(part, sequence);
       return undefined;
     }
-    const { envelope, prepended, data } = read.frame;
-    const nowMs = this.#options.now();
-    const header = Buffer.concat([prepended, data.subarray(0, fieldEnd(data, HEADER_OCTETS))]);
-    const mailData = buildDsn({
-      kind: request.report,
-      hostname: this.#options.hostname,
-      queueId: message.queueId,
-      dsnQueueId: id,
-      reversePath: envelope.reversePath,
-      arrivedAtMs: message.acceptedAtMs,
-      nowMs,
-      willRetryUntilMs: message.acceptedAtMs + this.#options.expireAfterMs,
-      recipients: request.positions.map((position) => {
-        const recipient = message.recipients[position]!;
-        const heard = recipient.lastReply.code !== 0;
-        return {
-          forwardPath: envelope.forwardPaths[position]!,
-          ...explain(recipient),
-          ...(heard && { diagnostic: recipient.lastReply }),
-          ...(recipient.lastAttemptAtMs > 0 && { lastAttemptMs: recipient.lastAttemptAtMs }),
-        };
-      }),
-      originalHeaderSection: header,
-    });
-    return this.#frame(request, id, envelope.reversePath, mailData);
+    const drafted = await draftOf(part, reader, this.#options);
+    if (drafted.kind === 'draft') return drafted.draft;
+    this.#unreadable.push(part);
+    this.#readAgain.failed(this.#options.now());
+    this.#tell(part, drafted.kind);
+    return undefined;
   }
 
-  #frame(request: ReportRequest, id: string, to: string, mailData: Buffer): Draft {
-    const envelope: Envelope = {
-      queueId: id,
-      reversePath: '',
-      forwardPaths: [to],
-      acceptedAtMs: this.#options.now(),
-      bodyType: BodyType.BODY_TYPE_7BIT,
-      trace: request.custody.message.trace,
-      clientAddress: '',
-      clientName: this.#options.hostname,
-      protocol: 'local',
-      prependedLength: 0,
-      dataLength: 0,
-      hasDotLines: mailData.includes('\r\n.') || mailData[0] === 0x2e,
-      chunks: [],
-    };
-    const frame = encodeFrame({ envelope, prepended: new Uint8Array(0), data: [mailData] });
-    const frameLength = frame.reduce((sum, piece) => sum + piece.length, 0);
-    return { request, dsnQueueId: id, frame, frameLength, envelope };
+  #tell({ request }: ReportPart, why: 'missing' | 'unavailable'): void {
+    const { queueId } = request.custody.message;
+    this.#options.onTrouble(
+      why === 'missing'
+        ? `the content of ${queueId} is gone: its sender cannot be told`
+        : `cannot read ${queueId} to report it`,
+    );
   }
 
-  async #store(pack: Draft[]): Promise<void> {
-    const { partition, writer, onStored, onTrouble } = this.#options;
-    let offset = 0;
-    const entries = pack.map((draft) => {
-      const entry = {
-        queueId: draft.dsnQueueId,
-        offset,
-        length: draft.frameLength,
-        acceptedAtMs: draft.envelope.acceptedAtMs,
-        domains: domainRuns(draft.envelope.forwardPaths),
-        nullReversePath: true,
-        size: draft.frameLength,
-        trace: draft.envelope.trace,
-      };
-      offset += draft.frameLength;
-      return entry;
-    });
-    const stored = await writer.store({
+  #packOf(drafts: Draft[]): Pack {
+    const { partition } = this.#options;
+    const record = {
       subject: subjects.spool(partition),
-      payload: pack.flatMap((draft) => draft.frame),
-      id: `dsn-${pack[0]!.dsnQueueId}-${pack.length}`,
-      headers: { 'Postrider-Index': encodeIndex({ entries }) },
+      payload: drafts.flatMap((draft) => draft.frame),
+      id: `dsn-${drafts[0]!.part.dsnQueueId}-${drafts.length}`,
+      headers: { 'Postrider-Index': encodeIndex({ entries: entriesOf(drafts) }) },
       giveUpAfterMs: STORE_WAIT_MS,
-    });
+    };
+    return { drafts, record };
+  }
+
+  async #store(pack: Pack): Promise<boolean> {
+    const { writer, onTrouble } = this.#options;
+    const stored = await writer.store(pack.record);
     if (stored.kind === 'stored') {
-      for (const draft of pack) onStored(draft.request);
-      return;
+      this.#unsure = undefined;
+      for (const { part } of pack.drafts) this.#stored(part, stored.sequence);
+      return true;
     }
-    onTrouble(`SPOOL: cannot store a report: ${stored.kind}`);
-    this.#waiting.unshift(...pack.map((draft) => draft.request));
+    onTrouble(`SPOOL: ${stored.kind}; ${pack.drafts.length} reports wait`);
+    const mayBeStored = stored.kind === 'unavailable';
+    this.#unsure = mayBeStored ? pack : undefined;
+    if (!mayBeStored) this.#waiting.unshift(...pack.drafts.map((draft) => draft.part));
+    return false;
+  }
+
+  #stored({ request }: ReportPart, sequence: number): void {
+    const open = this.#open.get(request)!;
+    open.left -= 1;
+    open.packs.push(sequence);
+    if (open.left > 0) return;
+    this.#open.delete(request);
+    this.#options.onStored(request, open.packs);
   }
 }

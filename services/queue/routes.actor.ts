@@ -1,8 +1,8 @@
 // Asks the resolver for routes, once per domain however many mails wait for it, and keeps the answers as long as the
 // resolver allows. Questions are gathered over one event-loop turn.
 //
-// Fails: no resolver or no answer is not an answer: the question is asked again every second, and the mails wait.
-
+// Fails: no resolver, no answer or nonsense is not an answer: the question is asked again every second, and the mails
+// wait.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
@@ -12,8 +12,12 @@ import type { RouteResult } from './message.machine.ts';
 
 const ANSWER_WAIT_MS = 15_000;
 const ASK_AGAIN_MS = 1000;
-const DOMAINS_PER_REQUEST = 100;
+/** An answer comes when the slowest of its domains is known: few share one. */
+const DOMAINS_PER_REQUEST = 8;
 const CACHE_MAX = 100_000;
+const WAITERS_PER_TURN = 5000;
+/** Shortest time that an answer is kept: a resolver that forbids it must not be asked once per mail. */
+const KEPT_MS_MIN = 1000;
 
 interface Cached {
   result: RouteResult;
@@ -35,25 +39,33 @@ const NO_ROUTE: RouteResult = {
 function resultOf(route: Route): RouteResult {
   switch (route.result?.$case) {
     case 'site':
-      return { kind: 'site', site: route.result.site };
+      return { kind: 'site', site: route.result.value };
     case 'failed':
-      return { kind: 'failed', reply: route.result.failed };
+      return { kind: 'failed', reply: route.result.value };
     case 'deferred':
-      return { kind: 'deferred', reply: route.result.deferred };
+      return { kind: 'deferred', reply: route.result.value };
     default:
       return NO_ROUTE;
   }
 }
 
+function routesIn(data: Uint8Array): Route[] | undefined {
+  try {
+    return RouteAnswer.decode(data).routes;
+  } catch {
+    return undefined;
+  }
+}
+
 export class Routes {
-  readonly #link: Link;
+  readonly #link: Pick<Link, 'request'>;
   readonly #now: () => number;
   readonly #cache = new Map<string, Cached>();
   readonly #waiting = new Map<string, Waiter[]>();
   readonly #questions: TurnBatch<Question>;
   #stopped = false;
 
-  constructor(link: Link, now: () => number) {
+  constructor(link: Pick<Link, 'request'>, now: () => number) {
     this.#link = link;
     this.#now = now;
     this.#questions = new TurnBatch((questions) => this.#askAll(questions));
@@ -91,11 +103,11 @@ export class Routes {
     }).finish();
     const answer = await this.#link.request(subjects.resolveRoute, request, ANSWER_WAIT_MS);
     if (this.#stopped) return;
-    if (answer.kind !== 'answer') {
+    const routes = answer.kind === 'answer' ? routesIn(answer.data) : undefined;
+    if (routes === undefined) {
       setTimeout(() => void this.#ask(questions), ASK_AGAIN_MS).unref();
       return;
     }
-    const { routes } = RouteAnswer.decode(answer.data);
     const byDomain = new Map(routes.map((route) => [route.domain, route]));
     for (const { domain } of questions) this.#answered(domain, byDomain.get(domain));
   }
@@ -104,9 +116,16 @@ export class Routes {
     const result = route === undefined ? NO_ROUTE : resultOf(route);
     if (this.#cache.size >= CACHE_MAX) this.#cache.delete(this.#cache.keys().next().value!);
     this.#cache.delete(domain);
-    this.#cache.set(domain, { result, untilMs: this.#now() + Math.max(1000, route?.ttlMs ?? 0) });
+    this.#cache.set(domain, { result, untilMs: this.#now() + Math.max(KEPT_MS_MIN, route?.ttlMs ?? 0) });
     const waiters = this.#waiting.get(domain) ?? [];
     this.#waiting.delete(domain);
-    for (const waiter of waiters) waiter(domain, result);
+    this.#tell(waiters, domain, result);
+  }
+
+  /** After a restart 100,000 mails may wait for one domain: they are told over several turns. */
+  #tell(waiters: readonly Waiter[], domain: string, result: RouteResult): void {
+    for (const waiter of waiters.slice(0, WAITERS_PER_TURN)) waiter(domain, result);
+    if (waiters.length <= WAITERS_PER_TURN) return;
+    setImmediate(() => this.#tell(waiters.slice(WAITERS_PER_TURN), domain, result));
   }
 }

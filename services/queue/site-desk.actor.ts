@@ -2,18 +2,30 @@
 // event-loop turn on the subject of the site's shard.
 //
 // Fails: a job that gets lost on the way is noticed by its partition (nobody accepts it) and sent again.
-import { type Layout, subjects } from '#libs/nats/layout.ts';
+import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
 import { type Job, JobBatch, type SiteStatus } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import type { Custody } from './custody.ts';
-import { newSiteWindow, receive, type SiteWindow, take, waitingCount } from './site-window.machine.ts';
+import {
+  newSiteWindow,
+  receive,
+  type SiteWindow,
+  take,
+  waitingCount,
+  withdraw,
+} from './site-window.machine.ts';
 
 /** Sites that were not used for so long are forgotten. */
 const FORGET_AFTER_MS = 600_000;
-const JOBS_PER_BATCH = 500;
+/** Items of one site looked at in one turn: a long line of them must not stop the others. */
+const LOOKS_PER_TURN = 1000;
+/** A batch stays far below the payload limit of NATS: a job is about 200 octets, and 3 per recipient that is listed. */
+const BATCH_OCTETS = 256 * 1024;
+const JOB_OCTETS = 300;
+const POSITION_OCTETS = 3;
 
 /** Makes jobs of waiting work; undefined when the work is not wanted any more. */
 export interface Leaser {
@@ -23,7 +35,7 @@ export interface Leaser {
 export interface WorkItem {
   leaser: Leaser;
   custody: Custody;
-  positions: number[];
+  positions: readonly number[];
   readyAtMs: number;
 }
 
@@ -34,8 +46,7 @@ interface DeskSite {
 }
 
 export interface SiteDeskOptions {
-  link: Link;
-  layout: Layout;
+  link: Pick<Link, 'publish'>;
   shards: number;
   now: () => number;
 }
@@ -44,6 +55,8 @@ export class SiteDesk {
   readonly #options: SiteDeskOptions;
   readonly #sites = new Map<string, DeskSite>();
   readonly #turn: TurnBatch<DeskSite>;
+  /** Sites with something to do, kept until it is known that we may. */
+  #frozen: Set<DeskSite> | undefined;
 
   constructor(options: SiteDeskOptions) {
     this.#options = options;
@@ -51,9 +64,12 @@ export class SiteDesk {
   }
 
   enqueue(site: Site, item: WorkItem): void {
-    const desk = this.#site(site);
-    receive(desk.window, { kind: 'enqueued', items: [item], site });
-    this.#turn.add(desk);
+    this.#feed(this.#site(site), { kind: 'enqueued', item, site });
+  }
+
+  /** Work that a worker gave back: it waits for the next sweep first. */
+  requeue(site: Site, item: WorkItem): void {
+    receive(this.#site(site).window, { kind: 'returned', item, site });
   }
 
   /** A job that was lost on its way goes again; it is still counted as outstanding. */
@@ -63,27 +79,43 @@ export class SiteDesk {
     this.#turn.add(desk);
   }
 
+  /** A job is no longer out; `answered` when the site really had it. */
   finished(siteKey: string, answered: boolean): void {
     const desk = this.#sites.get(siteKey);
-    if (desk === undefined) return;
-    receive(desk.window, { kind: 'finished', jobs: 1, answered });
-    this.#turn.add(desk);
+    if (desk !== undefined) this.#feed(desk, { kind: 'finished', answered });
   }
 
   status(status: SiteStatus, nowMs: number): void {
     const desk = this.#sites.get(status.siteKey);
     if (desk === undefined) return;
     const { window, suspendedUntilMs, reason } = status;
-    receive(desk.window, { kind: 'status', window, suspendedUntilMs, reason, nowMs });
-    this.#turn.add(desk);
+    this.#feed(desk, { kind: 'status', window, suspendedUntilMs, reason, nowMs });
   }
 
-  /** An operator wants work tried now: suspended sites get their probe at once. */
-  flush(): void {
-    for (const desk of this.#sites.values()) {
-      receive(desk.window, { kind: 'flushed' });
-      this.#turn.add(desk);
+  /** An operator wants work tried now: if suspended, these sites get their probe at once. */
+  flush(siteKeys: Iterable<string>): void {
+    for (const key of siteKeys) {
+      const desk = this.#sites.get(key);
+      if (desk === undefined) continue;
+      receive(desk.window, { kind: 'swept' });
+      this.#feed(desk, { kind: 'flushed' });
     }
+  }
+
+  /** The partition is given up: its work is somebody else's. */
+  withdraw(leaser: Leaser): void {
+    for (const { window } of this.#sites.values()) withdraw(window, (item) => item.leaser === leaser);
+  }
+
+  /** Sends nothing until `thaw`: it is not sure that our partitions are still ours. */
+  freeze(): void {
+    this.#frozen ??= new Set();
+  }
+
+  thaw(): void {
+    const frozen = this.#frozen ?? [];
+    this.#frozen = undefined;
+    for (const desk of frozen) this.#turn.add(desk);
   }
 
   /** What the site said last, for the operator's list. */
@@ -102,52 +134,80 @@ export class SiteDesk {
     return { waiting, outstanding, sites: this.#sites.size };
   }
 
-  /** Suspensions that ended, and sites to forget. Called about twice a second. */
+  /** Suspensions that ended, work that was given back, and sites to forget. Called once a second. */
   sweep(nowMs: number): void {
     for (const [key, desk] of this.#sites) {
       const { window } = desk;
-      if (window.phase === 'suspended' && nowMs >= window.suspendedUntilMs) this.#turn.add(desk);
-      const idle = window.outstanding === 0 && waitingCount(window) === 0;
-      if (idle && desk.usedAtMs + FORGET_AFTER_MS < nowMs) this.#sites.delete(key);
+      const hasReturned = window.returned.length > 0;
+      if (hasReturned) receive(window, { kind: 'swept' });
+      if (hasReturned || (window.phase === 'suspended' && nowMs >= window.suspendedUntilMs)) {
+        this.#turn.add(desk);
+      }
+      const isIdle = window.outstanding === 0 && waitingCount(window) === 0;
+      if (isIdle && desk.usedAtMs + FORGET_AFTER_MS < nowMs) this.#sites.delete(key);
     }
+  }
+
+  #feed(desk: DeskSite, input: Parameters<typeof receive<WorkItem>>[1]): void {
+    receive(desk.window, input);
+    this.#turn.add(desk);
   }
 
   #site(site: Site): DeskSite {
     let desk = this.#sites.get(site.key);
     if (desk === undefined) {
-      desk = { window: newSiteWindow<WorkItem>(site), jobs: [], usedAtMs: 0 };
+      desk = { window: newSiteWindow<WorkItem>(site), jobs: [], usedAtMs: this.#options.now() };
       this.#sites.set(site.key, desk);
     }
     return desk;
   }
 
   #pumpAll(sites: DeskSite[]): void {
+    if (this.#frozen !== undefined) {
+      for (const desk of sites) this.#frozen.add(desk);
+      return;
+    }
     const nowMs = this.#options.now();
     for (const desk of new Set(sites)) this.#pump(desk, nowMs);
   }
 
   #pump(desk: DeskSite, nowMs: number): void {
+    let looks = 0;
     for (;;) {
-      const items = take(desk.window, nowMs);
+      const items = take(desk.window, nowMs, LOOKS_PER_TURN - looks);
       if (items.length === 0) break;
+      looks += items.length;
       for (const item of items) {
         const job = item.leaser.lease(item, desk.window.site, nowMs);
         if (job !== undefined) desk.jobs.push(job);
-        else receive(desk.window, { kind: 'finished', jobs: 1, answered: false });
+        else receive(desk.window, { kind: 'finished', answered: false });
       }
     }
+    if (looks === LOOKS_PER_TURN) this.#turn.add(desk);
     if (desk.jobs.length > 0) this.#send(desk, nowMs);
   }
 
   #send(desk: DeskSite, nowMs: number): void {
     const { link, shards } = this.#options;
-    const subject = subjects.deliver(shardOf(desk.window.site.key, shards));
+    const { site } = desk.window;
+    const subject = subjects.deliver(shardOf(site.key, shards));
     const { jobs } = desk;
     desk.jobs = [];
     desk.usedAtMs = nowMs;
-    for (let from = 0; from < jobs.length; from += JOBS_PER_BATCH) {
-      const batch = { site: desk.window.site, jobs: jobs.slice(from, from + JOBS_PER_BATCH) };
-      link.publish(subject, JobBatch.encode(batch).finish());
+    for (let from = 0; from < jobs.length; ) {
+      const batch = jobs.slice(from, endOfBatch(jobs, from));
+      link.publish(subject, JobBatch.encode({ site, jobs: batch }).finish());
+      from += batch.length;
     }
   }
+}
+
+/** Index behind the last job that fits in one message with `jobs[from]`. */
+function endOfBatch(jobs: readonly Job[], from: number): number {
+  let octets = 0;
+  let end = from;
+  while (end < jobs.length && octets < BATCH_OCTETS) {
+    octets += JOB_OCTETS + POSITION_OCTETS * jobs[end++]!.recipients.length;
+  }
+  return end;
 }

@@ -12,10 +12,12 @@ import { readAll } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import { decodeIndex } from '#libs/pack/pack.ts';
 import { InflightAnswer, InflightRequest } from '#proto/postrider/v1/job.ts';
-import { MailState, type PackIndex, PartitionOwner, SettleBatch } from '#proto/postrider/v1/mail.ts';
+import { type MailState, type PackIndex, PartitionOwner, SettleBatch } from '#proto/postrider/v1/mail.ts';
+import { decodeState } from './state-record.ts';
 
 const CLAIM_WAIT_MS = 5000;
 const INFLIGHT_WAIT_MS = 2000;
+const ASK_TIMES_MAX = 5;
 
 export type Claim = { kind: 'claimed'; epoch: number } | { kind: 'lost' } | { kind: 'unavailable' };
 
@@ -28,82 +30,144 @@ export interface Stores {
 
 /** Claims the partition by compare-and-set on its owner record; the record's sequence is the epoch. */
 export async function claim(stores: Stores, partition: number, nowMs: number): Promise<Claim> {
+  const { direct, writer, link } = stores;
   const subject = subjects.owner(partition);
-  const last = await stores.direct.lastOf('QUEUE', subject);
+  const last = await direct.lastOf('QUEUE', subject);
   if (last.kind === 'unavailable') return last;
   const sequence = last.kind === 'found' ? last.record.sequence : 0;
-  const payload = PartitionOwner.encode({ instance: stores.link.instance, claimedAtMs: nowMs }).finish();
-  const stored = await stores.writer.store({
+  const payload = PartitionOwner.encode({ instance: link.instance, claimedAtMs: nowMs }).finish();
+  const stored = await writer.store({
     subject,
     payload,
-    id: `claim-${partition}-${stores.link.instance}-${nowMs}`,
+    id: `claim-${partition}-${link.instance}-${nowMs}`,
     fence: { subject, sequence },
     giveUpAfterMs: CLAIM_WAIT_MS,
   });
   if (stored.kind === 'stored') return { kind: 'claimed', epoch: stored.sequence };
-  return stored.kind === 'conflict' ? { kind: 'lost' } : { kind: 'unavailable' };
+  if (stored.kind !== 'conflict') return { kind: 'unavailable' };
+  // A first try whose acknowledgement was lost makes the second one conflict: then the record is ours all the same.
+  const now = await direct.lastOf('QUEUE', subject);
+  const isOurs = now.kind === 'found' && Buffer.compare(now.record.data, payload) === 0;
+  return isOurs ? { kind: 'claimed', epoch: now.record.sequence } : { kind: 'lost' };
 }
 
-/** What the live workers have of the partition. */
-export async function askInflight(
-  link: Link,
+/** Whether the partition still has the owner of this epoch; `unknown` when JetStream does not answer. */
+export async function isStillOwner(
+  direct: DirectGet,
   partition: number,
   epoch: number,
+): Promise<'yes' | 'no' | 'unknown'> {
+  const last = await direct.lastOf('QUEUE', subjects.owner(partition));
+  if (last.kind !== 'found') return 'unknown';
+  return last.record.sequence === epoch ? 'yes' : 'no';
+}
+
+/** What the live workers have of the partition. Whoever answers ignores older epochs from then on. */
+export async function askInflight(
+  link: Link,
+  owner: { readonly number: number; readonly epoch: number },
   workers: number,
 ): Promise<InflightAnswer[]> {
-  const request = InflightRequest.encode({ partition, epoch }).finish();
+  if (workers === 0) return [];
+  const request = InflightRequest.encode({ partition: owner.number, epoch: owner.epoch }).finish();
   const options = { expected: workers, timeoutMs: INFLIGHT_WAIT_MS };
-  const answers = workers === 0 ? [] : await link.scatter(subjects.inflight(partition), request, options);
+  const answers = await link.scatter(subjects.inflight(owner.number), request, options);
   return answers.map((answer) => InflightAnswer.decode(answer));
+}
+
+/** The same, asked again until every worker that lives has answered; a busy one gets ten seconds. */
+export async function askAllInflight(
+  link: Link,
+  owner: { readonly number: number; readonly epoch: number },
+  liveWorkers: () => ReadonlySet<string>,
+): Promise<InflightAnswer[]> {
+  const answers = new Map<string, InflightAnswer>();
+  for (let asked = 0; asked < ASK_TIMES_MAX; asked++) {
+    for (const answer of await askInflight(link, owner, liveWorkers().size)) {
+      answers.set(answer.worker, answer);
+    }
+    if ([...liveWorkers()].every((worker) => answers.has(worker))) break;
+  }
+  return [...answers.values()];
 }
 
 export interface LoadedPack {
   sequence: number;
-  index: PackIndex;
+  /** Absent when it cannot be read. */
+  index: PackIndex | undefined;
 }
 
 export interface Loaded {
   states: MailState[];
-  /** Settled entries by pack sequence; an empty set means the whole pack. */
-  settled: Map<number, Set<number>>;
+  /** Settled entries by pack sequence. */
+  settled: Map<number, 'all' | Set<number>>;
   settleRecords: { sequence: number; newestPack: number }[];
   packs: LoadedPack[];
   /** Where the partition's packs go on. */
   nextSequence: number;
+  /** What cannot be read, and why: it stays as it is. */
+  troubles: string[];
 }
 
-/** Reads everything that is stored of the partition. */
+/** Reads everything that is stored of the partition. Throws when JetStream does not let it finish. */
 export async function load(stores: Stores, partition: number): Promise<Loaded> {
   const { link, layout } = stores;
-  const loaded: Loaded = { states: [], settled: new Map(), settleRecords: [], packs: [], nextSequence: 1 };
+  const loaded: Loaded = {
+    states: [],
+    settled: new Map(),
+    settleRecords: [],
+    packs: [],
+    nextSequence: 1,
+    troubles: [],
+  };
+  const read = (what: string, sequence: number, act: () => void) => {
+    try {
+      act();
+    } catch (error) {
+      loaded.troubles.push(`${what} ${sequence} cannot be read: ${(error as Error).message}`);
+    }
+  };
   const states = { stream: 'QUEUE', subject: subjects.mail(partition, '*') };
   await readAll(link, states, (record) => {
-    if (record.data.length > 0) loaded.states.push(MailState.decode(record.data));
+    if (record.data.length === 0) return;
+    read('QUEUE', record.sequence, () => loaded.states.push(decodeState(record)));
   });
   await readAll(link, { stream: 'SETTLE', subject: subjects.settle(partition) }, (record) => {
-    addLines(loaded, record.sequence, SettleBatch.decode(record.data));
+    read('SETTLE', record.sequence, () => addLines(loaded, record.sequence, SettleBatch.decode(record.data)));
   });
-  const packs = {
-    stream: spoolStream(partition, layout),
-    subject: subjects.spool(partition),
-    headersOnly: true,
-  };
-  await readAll(link, packs, (record) => {
-    const index = record.header('Postrider-Index');
-    if (index !== undefined) loaded.packs.push({ sequence: record.sequence, index: decodeIndex(index) });
+  const stream = spoolStream(partition, layout);
+  await readAll(link, { stream, subject: subjects.spool(partition), headersOnly: true }, (record) => {
+    const pack: LoadedPack = { sequence: record.sequence, index: undefined };
+    loaded.packs.push(pack);
     loaded.nextSequence = record.sequence + 1;
+    read(stream, record.sequence, () => {
+      pack.index = indexOf(record);
+    });
   });
   return loaded;
 }
 
-function addLines(loaded: Loaded, sequence: number, batch: SettleBatch): void {
+/** The index of a pack. Throws when it has none. */
+export function indexOf(record: { header(name: string): string | undefined }): PackIndex {
+  const header = record.header('Postrider-Index');
+  if (header === undefined) throw new Error('no Postrider-Index');
+  return decodeIndex(header);
+}
+
+/** A line without entries speaks of the whole pack, whatever other lines say. */
+export function addLines(
+  loaded: Pick<Loaded, 'settled' | 'settleRecords'>,
+  sequence: number,
+  batch: SettleBatch,
+): void {
   let newestPack = 0;
   for (const line of batch.packs) {
     newestPack = Math.max(newestPack, line.sequence);
     const known = loaded.settled.get(line.sequence);
-    if (line.entries.length === 0) loaded.settled.set(line.sequence, new Set());
+    if (known === 'all') continue;
+    if (line.entries.length === 0) loaded.settled.set(line.sequence, 'all');
     else if (known === undefined) loaded.settled.set(line.sequence, new Set(line.entries));
-    else if (known.size > 0) for (const entry of line.entries) known.add(entry);
+    else for (const entry of line.entries) known.add(entry);
   }
   loaded.settleRecords.push({ sequence, newestPack });
 }

@@ -1,0 +1,124 @@
+// The mails of one partition in its owner's memory: by queue id, by their next wake-up, and those that are young. Pure.
+import type { MailState, PackEntry } from '#proto/postrider/v1/mail.ts';
+import { type Custody, newCustody } from './custody.ts';
+import type { Interned } from './interned.ts';
+import { domainsOf, messageFromPack, messageFromState } from './message.ts';
+import { YOUNG_MS } from './message-reviews.ts';
+import type { PackLedger } from './pack-ledger.ts';
+import { TimerHeap } from './timers.ts';
+
+export interface MailsOptions {
+  ledger: PackLedger;
+  interned: Interned;
+  /** Stream of the partition's packs. */
+  stream: string;
+}
+
+export class Mails {
+  readonly #options: MailsOptions;
+  readonly #byId = new Map<string, Custody>();
+  readonly #timers = new TimerHeap<Custody>();
+  /** In the order in which they were started; the first `#youngHead` are not young any more. */
+  #young: (Custody | undefined)[] = [];
+  #youngHead = 0;
+
+  constructor(options: MailsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(queueId: string): Custody | undefined {
+    return this.#byId.get(queueId);
+  }
+
+  all(): IterableIterator<Custody> {
+    return this.#byId.values();
+  }
+
+  /** A mail that an earlier owner remembered. */
+  addState(state: MailState, nowMs: number): void {
+    const message = messageFromState(state, this.#options.interned);
+    const custody = newCustody(message, { sequence: 0, entry: 0 }, nowMs);
+    custody.isStored = true;
+    custody.line = 'stored';
+    this.#add(custody);
+  }
+
+  /** Takes over the mails of a pack whose position is not in `settled`; returns those that are new. */
+  addPack(
+    sequence: number,
+    entries: readonly PackEntry[],
+    settled: ReadonlySet<number>,
+    nowMs: number,
+  ): Custody[] {
+    const { ledger, interned, stream } = this.#options;
+    ledger.add(sequence, entries.length, settled.size);
+    const fresh: Custody[] = [];
+    entries.forEach((entry, position) => {
+      if (settled.has(position)) return;
+      const known = this.#byId.get(entry.queueId);
+      if (known !== undefined) {
+        this.#metAgain(known, sequence, position);
+        return;
+      }
+      const ref = { stream, sequence, offset: entry.offset, length: entry.length };
+      const message = messageFromPack(entry, ref, domainsOf(entry, interned));
+      const custody = newCustody(message, { sequence, entry: position }, nowMs);
+      this.#add(custody);
+      fresh.push(custody);
+    });
+    return fresh;
+  }
+
+  #metAgain(known: Custody, sequence: number, entry: number): void {
+    if (known.isStored && known.packSequence === 0) {
+      // It has a record of its own: only the line in its pack was missing.
+      known.packSequence = sequence;
+      known.packEntry = entry;
+      known.line = 'needed';
+      return;
+    }
+    // The same pack was published twice and its id was forgotten: one copy is enough.
+    this.#options.ledger.settle(sequence, entry);
+  }
+
+  #add(custody: Custody): void {
+    this.#byId.set(custody.message.queueId, custody);
+    this.#young.push(custody);
+  }
+
+  /** The mail is settled. */
+  remove(custody: Custody): void {
+    this.#byId.delete(custody.message.queueId);
+    this.#timers.delete(custody);
+  }
+
+  wakeAt(custody: Custody, atMs: number): void {
+    if (this.#byId.get(custody.message.queueId) === custody) this.#timers.set(custody, atMs);
+  }
+
+  /** At most `limit` mails whose wake-up has come, earliest first. */
+  takeDue(nowMs: number, limit: number): Custody[] {
+    return this.#timers.takeDue(nowMs, limit);
+  }
+
+  /** At most `limit` mails that are still here and not young any more; each is told once. */
+  takeStaying(nowMs: number, limit: number): Custody[] {
+    const staying: Custody[] = [];
+    while (this.#youngHead < this.#young.length && staying.length < limit) {
+      const custody = this.#young[this.#youngHead]!;
+      if (custody.startedAtMs + YOUNG_MS > nowMs) break;
+      this.#young[this.#youngHead] = undefined;
+      this.#youngHead += 1;
+      if (this.#byId.get(custody.message.queueId) === custody) staying.push(custody);
+    }
+    if (this.#youngHead > 4096 && this.#youngHead * 2 > this.#young.length) {
+      this.#young = this.#young.slice(this.#youngHead);
+      this.#youngHead = 0;
+    }
+    return staying;
+  }
+}

@@ -1,0 +1,74 @@
+// What happens to the recipients of a message, one step at a time. Pure; changes the recipients that it is given.
+import type { Reply } from '#proto/postrider/v1/mail.ts';
+import type { Message, Recipient } from './message.ts';
+import type { MessagePolicy } from './message-reviews.ts';
+import { nextAttemptAtMs } from './retry.ts';
+
+export type RecipientResult = 'delivered' | 'relayed' | 'deferred' | 'failed';
+
+/** What became of the recipient at this position. */
+export interface PositionResult {
+  position: number;
+  result: RecipientResult;
+  reply: Reply;
+}
+
+/** A deferral waits for its next attempt; anything else is a fate. */
+export function applyResult(
+  message: Message,
+  recipient: Recipient,
+  { result, reply }: Omit<PositionResult, 'position'>,
+  { nowMs, policy }: { nowMs: number; policy: MessagePolicy },
+): void {
+  recipient.lastReply = reply;
+  if (result === 'deferred') {
+    recipient.attempts += 1;
+    recipient.phase = 'waiting';
+    recipient.nextAttemptAtMs = nextAttemptAtMs(message.queueId, recipient.attempts, nowMs, policy);
+    return;
+  }
+  recipient.fate = result;
+  recipient.phase = result === 'failed' ? 'failed' : 'done';
+}
+
+/** Those of `positions` that are out with a worker. */
+export function attempting(message: Message, positions: readonly number[]): number[] {
+  return positions.filter((position) => message.recipients[position]?.phase === 'attempting');
+}
+
+/** True while a worker or the resolver is to say something. */
+export function isOut(message: Message): boolean {
+  return message.recipients.some(({ phase }) => phase === 'routing' || phase === 'attempting');
+}
+
+/** True while some recipient is on its way. */
+export function isActive(message: Message): boolean {
+  return isOut(message) || message.recipients.some(({ phase }) => phase === 'ready');
+}
+
+export function hasFailed(message: Message): boolean {
+  return message.recipients.some(({ phase }) => phase === 'failed');
+}
+
+/** Recipients that no worker has wait instead, and are due: nothing is out any more unless some worker has others. */
+export function stepBack(message: Message, nowMs: number): void {
+  for (const recipient of message.recipients) {
+    if (recipient.phase !== 'ready' && recipient.phase !== 'routing') continue;
+    recipient.phase = 'waiting';
+    recipient.nextAttemptAtMs = nowMs;
+  }
+}
+
+/** What still waits at expiry has failed by it. */
+export function expireWaiting(message: Message): void {
+  for (const recipient of message.recipients) {
+    if (recipient.phase !== 'waiting') continue;
+    recipient.fate = 'expired';
+    recipient.phase = 'failed';
+  }
+}
+
+/** Positions of the recipients in this phase. */
+export function positionsIn(message: Message, phase: Recipient['phase']): number[] {
+  return message.recipients.flatMap((recipient, position) => (recipient.phase === phase ? [position] : []));
+}
