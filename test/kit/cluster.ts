@@ -18,6 +18,8 @@ type ListenerInput = Omit<NonNullable<ConfigInput['listeners']>[number], 'port' 
 
 const SERVICES: readonly ServiceName[] = ['resolver', 'queue', 'delivery', 'ingress'];
 const POLL_MS = 50;
+/** Room for SPOOL and STORE (spoolSizeMax each) and the rest. */
+const STORAGE_OCTETS_MAX = 24 * 1024 ** 3;
 
 export interface ClusterOptions {
   /** How many processes of each service; 1 where nothing is said. */
@@ -58,7 +60,7 @@ export class Cluster {
   /** Resolves when every process is ready. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const folder = mkdtempSync(join(options.parentFolder ?? tmpdir(), 'postrider-cluster-'));
-    const cluster = new Cluster(folder, await startNats());
+    const cluster = new Cluster(folder, await startNats({ storageMax: STORAGE_OCTETS_MAX }));
     for (const made of ['config', 'log', 'mail']) mkdirSync(join(folder, made));
     try {
       for (const service of SERVICES) await cluster.#declare(service, options);
@@ -98,7 +100,7 @@ export class Cluster {
     return {
       hostname: 'mx.cluster.test',
       ...config,
-      nats: { ...config.nats, url: this.nats.url },
+      nats: { spoolSizeMax: '8 GiB', ...config.nats, url: this.nats.url },
       listeners: listeners.map((one, i) => ({ ...one, address: '127.0.0.1', port: ports.listeners[i]! })),
       telemetry: { logLevel: 'info', ...config.telemetry, metricsPorts: { [service]: ports.metrics } },
       admin: { port: ports.admin },
