@@ -23,6 +23,7 @@ import type { LiveSpan } from '#libs/telemetry/tracing.ts';
 import type { Chunk, TraceContext } from '#proto/postrider/v1/mail.ts';
 import type { ChunkStore, ChunkWaiter } from './chunk-store.actor.ts';
 import type { MemoryBudget } from './memory-budget.ts';
+import type { WholeMail } from './pack-draft.ts';
 import type { PackableMail, Packer } from './packer.actor.ts';
 
 export interface MailOwner {
@@ -43,6 +44,8 @@ export interface Spool {
   /** Octets; mail over it is stored in chunks of this size. */
   chunkSize: number;
   now: () => number;
+  /** The mail is stored. */
+  onStored: (mail: WholeMail, queueId: string) => void;
 }
 
 export interface MailSource {
@@ -154,6 +157,7 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
 
   stored(queueId: string): void {
     this.#source.span?.set({ 'mail.queue_id': queueId, 'mail.size': this.dataOctets });
+    this.#spool.onStored(this, queueId);
     this.#close('keep');
     this.#source.owner.committed(queueId);
   }

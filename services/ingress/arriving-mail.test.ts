@@ -21,6 +21,7 @@ class Spool {
   readonly packed: PackableMail[] = [];
   readonly packer = { add: (mail: PackableMail) => void this.packed.push(mail) };
   readonly now = () => 77;
+  readonly onStored = () => {};
   /** Chunks by sequence; undefined when removed. */
   readonly records: (Buffer | undefined)[] = [];
   #waiting: ((stored: Stored) => void)[] = [];

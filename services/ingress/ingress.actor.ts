@@ -19,6 +19,7 @@ import { Packer } from './packer.actor.ts';
 import { Recipients } from './recipients.actor.ts';
 import type { SessionContext } from './session-context.ts';
 import { Sessions } from './sessions.actor.ts';
+import { TroubleLog } from './trouble-log.ts';
 
 const SWEEP_MS = 1000;
 /** A stop lets mail data arrive for so long, and commits finish for so long. */
@@ -35,12 +36,14 @@ export class Ingress {
   readonly #instruments: Instruments;
   readonly #sessions: Sessions;
   readonly #listeners: Listener[];
+  readonly #troubles: TroubleLog;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(service: ServiceContext, layout: Layout) {
     const { config, link, telemetry } = service;
     const { limits } = config;
     this.#service = service;
+    this.#troubles = new TroubleLog((line) => telemetry.logger.warn(line), Date.now);
     this.#hostname = config.hostname ?? machineName();
     this.#tls = config.tls === undefined ? undefined : new TlsIdentity(config.tls);
     this.#budget = new MemoryBudget(limits.memoryMax);
@@ -50,7 +53,7 @@ export class Ingress {
       layout,
       commitWaitMaxMs: limits.commitWaitMax,
       random: Math.random,
-      onTrouble: (reason: string) => telemetry.logger.warn(reason),
+      onTrouble: (reason: string) => this.#troubles.say(reason),
     };
     this.#packer = new Packer({
       ...common,
@@ -65,6 +68,7 @@ export class Ingress {
       packer: this.#packer,
       chunkSize: limits.chunkSize,
       now: Date.now,
+      onStored: this.#storedLog(),
     };
     const tls = this.#tls;
     this.#instruments = new Instruments(telemetry.metrics, {
@@ -121,6 +125,17 @@ export class Ingress {
     }
   }
 
+  /** A log line per mail would cost more than its SMTP dialog: only at level debug. */
+  #storedLog(): Spool['onStored'] {
+    const { logger } = this.#service.telemetry;
+    if (!logger.isLevelEnabled('debug')) return () => {};
+    return ({ transaction, trace, dataOctets, clientAddress }, queueId) => {
+      const recipients = transaction.forwardPaths.length;
+      const line = { queue_id: queueId, trace, size: dataOctets, recipients, client_address: clientAddress };
+      logger.debug(line, 'mail stored');
+    };
+  }
+
   #sweep(): void {
     this.#sessions.sweep();
     this.#packer.sweep();
@@ -145,7 +160,7 @@ export class Ingress {
       policies: { relay: this.#policy(tls, 'allowed'), noRelay: this.#policy(tls, 'denied') },
       relayNetworks,
       onClient: (socket, origin) => this.#sessions.accept(socket, origin),
-      onTrouble: (reason) => this.#service.telemetry.logger.warn(reason),
+      onTrouble: (reason) => this.#troubles.say(reason),
     });
   }
 

@@ -31,7 +31,7 @@ export class Instruments {
   readonly #packOctets: ReturnType<Metrics['histogram']>;
   readonly #commitSeconds: ReturnType<Metrics['histogram']>;
 
-  constructor(metrics: Metrics, readings: Readings) {
+  constructor(metrics: Pick<Metrics, 'counter' | 'gauge' | 'histogram'>, readings: Readings) {
     this.#acceptedTotal = metrics.counter('postrider_ingress_mails_accepted_total', 'Mails stored durably.');
     this.#refusalsTotal = metrics.counter(
       'postrider_ingress_refusals_total',

@@ -105,12 +105,13 @@ describe('The ingress process', () => {
 
   test('makes a span of a mail, which its pack and its envelope carry on', async () => {
     const receiver = await startOtlpReceiver();
-    const telemetry = `telemetry: {otlpEndpoint: "${receiver.url}", sampleRatio: 1}\n`;
-    const { listeners, exited } = await startProcess(telemetry);
+    const telemetry = `telemetry: {otlpEndpoint: "${receiver.url}", sampleRatio: 1, logLevel: debug}\n`;
+    const { listeners, exited, logged } = await startProcess(telemetry);
     const client = await RawClient.greeted(listeners[0]!.port!, 'tls');
     const reply = await client.send({ to: ['user@local.example'], data: 'hello\r\n' });
     child!.kill('SIGTERM');
     await exited;
+    await logged(`"queue_id":"${reply.slice(-20)}","size":7,"recipients":1`);
     const [span] = await receiver.waitFor(({ length }) => length >= 1);
     await receiver.stop();
     expect(span).toMatchObject({
