@@ -21,6 +21,9 @@ export interface LoadOptions {
 }
 
 const PAUSE_MS = 100;
+const CRLF = Buffer.from('\r\n');
+/** What DATA says when the recipient before it was refused for now. */
+const OUT_OF_ORDER = new Set([503, 554]);
 
 export class LoadSender {
   readonly options: LoadOptions;
@@ -28,6 +31,9 @@ export class LoadSender {
   readonly accepted = new Map<string, string>();
   /** Sent whole, but no reply was read. */
   readonly unknown = new Set<string>();
+  /** Sent whole and answered with 4xx: not accepted, so it must not arrive, unless the cluster said 451 for want of an
+   * answer from its storage. */
+  readonly refused = new Set<string>();
   /** Mails answered with 4xx, connections lost or refused. */
   troubles = 0;
   readonly #filler: Buffer;
@@ -90,45 +96,54 @@ export class LoadSender {
 
   /** Resolves when the mail is accepted. */
   async #sendOne(client: SmtpClient, mail: number): Promise<void> {
-    const { perSecond, reversePath = 'sender@client.test', forwardPath } = this.options;
-    let dueAtMs = Date.now();
-    if (perSecond !== undefined) {
-      dueAtMs = this.#startAtMs + (mail * 1000) / perSecond;
-      const waitMs = dueAtMs - Date.now();
-      if (waitMs > 0) await pause(waitMs);
-    }
-    for (;;) {
-      const token = `${this.options.tokenPrefix}-${this.#tokens}`;
-      this.#tokens += 1;
-      const head = `X-Token: ${token}\r\nX-Sent-Ms: ${dueAtMs.toFixed(1)}\r\nSubject: load\r\n\r\n`;
-      const data = Buffer.concat([Buffer.from(head), this.#filler, Buffer.from('\r\n')]);
-      const sending = { reversePath, forwardPaths: [forwardPath(mail)], data };
-      let dotSent = false;
-      try {
-        const {
-          mail: started,
-          recipients,
-          last,
-        } = await client.send(sending, () => {
-          dotSent = true;
-        });
-        if (last.code === 250) {
-          this.accepted.set(token, /queued as (\S+)/.exec(last.text)?.[1] ?? '');
-          return;
-        }
-        const refusals = [started, ...recipients, last].map((reply) => reply.code);
-        if (refusals.some((code) => code >= 500 && code !== 503 && code !== 554)) {
-          throw new Error(`refused for good: ${started.text} / ${recipients[0]?.text} / ${last.text}`);
-        }
-        if (refusals.includes(421)) throw new ConnectionLost(last.text);
-      } catch (error) {
-        if (error instanceof ConnectionLost && dotSent) this.unknown.add(token);
-        throw error;
-      }
+    const dueAtMs = await this.#due(mail);
+    while (!(await this.#tryOnce(client, mail, dueAtMs))) {
       this.troubles += 1;
       await client.command('RSET');
       await pause(PAUSE_MS);
       if (this.#stopped) return;
     }
+  }
+
+  /** Waits for the mail's turn; resolves with its time. */
+  async #due(mail: number): Promise<number> {
+    const { perSecond } = this.options;
+    if (perSecond === undefined) return Date.now();
+    const dueAtMs = this.#startAtMs + (mail * 1000) / perSecond;
+    const waitMs = dueAtMs - Date.now();
+    if (waitMs > 0) await pause(waitMs);
+    return dueAtMs;
+  }
+
+  #mailData(token: string, dueAtMs: number): Buffer {
+    const head = `X-Token: ${token}\r\nX-Sent-Ms: ${dueAtMs.toFixed(1)}\r\nSubject: load\r\n\r\n`;
+    return Buffer.concat([Buffer.from(head), this.#filler, CRLF]);
+  }
+
+  /** Sends it under a new token; resolves with whether it was accepted. */
+  async #tryOnce(client: SmtpClient, mail: number, dueAtMs: number): Promise<boolean> {
+    const { reversePath = 'sender@client.test', forwardPath, tokenPrefix } = this.options;
+    const token = `${tokenPrefix}-${this.#tokens}`;
+    this.#tokens += 1;
+    const sending = {
+      reversePath,
+      forwardPaths: [forwardPath(mail)],
+      data: this.#mailData(token, dueAtMs),
+    };
+    // Until a reply says otherwise, once the dot is out.
+    const onDotSent = () => this.unknown.add(token);
+    const { mail: started, recipients, last } = await client.send(sending, onDotSent);
+    const wasUnknown = this.unknown.delete(token);
+    if (last.code === 250) {
+      this.accepted.set(token, /queued as (\S+)/.exec(last.text)?.[1] ?? '');
+      return true;
+    }
+    if (wasUnknown) this.refused.add(token);
+    const replies = [started, ...recipients, last];
+    if (replies.some((reply) => reply.code >= 500 && !OUT_OF_ORDER.has(reply.code))) {
+      throw new Error(`refused for good: ${replies.map((reply) => reply.text).join(' / ')}`);
+    }
+    if (replies.some((reply) => reply.code === 421)) throw new ConnectionLost(last.text);
+    return false;
   }
 }

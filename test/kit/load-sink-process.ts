@@ -2,6 +2,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+/** It listens at all of them, so that it is several sites to those who deliver. */
+export const SINK_ADDRESSES: readonly string[] = Array.from({ length: 8 }, (_, i) => `127.0.0.${i + 1}`);
+
 export type Question = 'taken' | 'arrivals' | 'latencies';
 
 /** One token at the sink. */
@@ -47,8 +50,9 @@ export class LoadSink {
     child.on('message', (saying: Saying) => this.#waiting.shift()?.(saying.answer));
   }
 
-  static start(): Promise<LoadSink> {
-    const child = fork(fileURLToPath(new URL('./load-sink.ts', import.meta.url)), [], {
+  /** `answerAfterMs`: between the final dot, when the mail counts as taken, and its reply. */
+  static start({ answerAfterMs = 0 } = {}): Promise<LoadSink> {
+    const child = fork(fileURLToPath(new URL('./load-sink.ts', import.meta.url)), [String(answerAfterMs)], {
       execPath: process.execPath,
       execArgv: [],
     });

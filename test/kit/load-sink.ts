@@ -2,10 +2,12 @@
 // how often each X-Token came and under which queue ids, and how long after its X-Sent-Ms.
 // Run by LoadSink.start (load-sink-process.ts); answers questions over its IPC channel and ends with it.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { parentPort } from './load-sink-process.ts';
+import { parentPort, SINK_ADDRESSES } from './load-sink-process.ts';
 
 const END = Buffer.from('\r\n.\r\n');
 const HEAD_OCTETS = 4096;
+/** How long a mail is taken before it is answered. */
+const ANSWER_AFTER_MS = Number(process.argv[2] ?? 0);
 
 interface Arrival {
   times: number;
@@ -62,7 +64,8 @@ class Session {
     remember(this.#input.subarray(0, end));
     this.#input = this.#input.subarray(end + END.length);
     this.#phase = 'commands';
-    this.#answers += '250 2.0.0 taken\r\n';
+    if (ANSWER_AFTER_MS > 0) setTimeout(() => this.#socket.write('250 2.0.0 taken\r\n'), ANSWER_AFTER_MS);
+    else this.#answers += '250 2.0.0 taken\r\n';
     return true;
   }
 
@@ -84,8 +87,23 @@ class Session {
 }
 
 const parent = parentPort();
-const server = createServer({ noDelay: true }, (socket) => new Session(socket));
-server.listen(0, '127.0.0.1', 2000, () => parent.say({ listening: (server.address() as AddressInfo).port }));
+/** Listens at that address, at the port of the first one. */
+function listen(address: string, port: number): Promise<number> {
+  const server = createServer({ noDelay: true }, (socket) => new Session(socket));
+  return new Promise((resolve) => {
+    server.listen({ port, host: address, backlog: 2000 }, () =>
+      resolve((server.address() as AddressInfo).port),
+    );
+  });
+}
+
+async function listenAll(): Promise<void> {
+  const port = await listen(SINK_ADDRESSES[0]!, 0);
+  for (const address of SINK_ADDRESSES.slice(1)) await listen(address, port);
+  parent.say({ listening: port });
+}
+
+void listenAll();
 parent.onQuestion((question) => {
   switch (question) {
     case 'taken':
