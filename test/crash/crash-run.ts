@@ -3,7 +3,6 @@
 // Fails: a service that does not come back, or 5xx to a good mail, rejects; broken promises are in the ledger.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '#kit/cluster.ts';
-import { readMetric } from '#kit/cluster-metrics.ts';
 import { type Ledger, ledgerOf } from '#kit/load-ledger.ts';
 import { LoadSender } from '#kit/load-sender.ts';
 import { LoadSink, SINK_ADDRESSES } from '#kit/load-sink-process.ts';
@@ -96,14 +95,8 @@ class CrashRun {
     return this.#cluster.until(what, async () => ((await holds()) ? true : undefined), withinMs);
   }
 
-  async #sumOverQueues(metric: string): Promise<number> {
-    const indexes = Array.from({ length: this.#cluster.count('queue') }, (_, index) => index);
-    const values = indexes.map((index) => readMetric(this.#cluster.metricsUrl('queue', index), metric));
-    return (await Promise.all(values)).reduce<number>((sum, value) => sum + (value ?? 0), 0);
-  }
-
   async #allOwned(): Promise<boolean> {
-    return (await this.#sumOverQueues('postrider_queue_partitions')) === PARTITIONS;
+    return (await this.#cluster.sumOf('queue', 'postrider_queue_partitions')) === PARTITIONS;
   }
 
   /** Waits until no mail is left; gives up silently, since the ledger tells what is missing. */
@@ -111,7 +104,7 @@ class CrashRun {
     const deadlineAt = performance.now() + SETTLED_WITHIN_MS;
     let left = Number.POSITIVE_INFINITY;
     while (performance.now() < deadlineAt) {
-      left = (await this.#allOwned()) ? await this.#sumOverQueues('postrider_queue_mails') : left;
+      left = (await this.#cluster.sumOf('queue', 'postrider_queue_mails')) ?? left;
       if (left === 0) break;
       await pause(200);
     }

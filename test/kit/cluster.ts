@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import type { z } from 'zod';
 import type { configSchema } from '#libs/config/schema.ts';
+import { readMetric } from './cluster-metrics.ts';
 import { freePort } from './cluster-ports.ts';
 import { type ServiceName, ServiceProcess } from './cluster-process.ts';
 import { startNats } from './nats-server.ts';
@@ -137,6 +138,18 @@ export class Cluster {
 
   metricsUrl(service: ServiceName, index = 0): string {
     return `http://127.0.0.1:${this.#member(service, index).ports.metrics}/metrics`;
+  }
+
+  /** Sum of a metric over all processes of a service; undefined while one of them does not answer or has none. */
+  async sumOf(service: ServiceName, metric: string): Promise<number | undefined> {
+    const indexes = Array.from({ length: this.count(service) }, (_, index) => index);
+    const values = await Promise.all(
+      indexes.map((index) => readMetric(this.metricsUrl(service, index), metric)),
+    );
+    return values.reduce<number | undefined>(
+      (sum, value) => (sum === undefined || value === undefined ? undefined : sum + value),
+      0,
+    );
   }
 
   kill(service: ServiceName, index = 0, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
