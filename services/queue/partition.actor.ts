@@ -352,6 +352,11 @@ export class Partition implements DispatchOwner, Leaser {
     this.#drop(undefined);
   }
 
+  /** Gives it up as it is; what is not stored is found again by the next owner. */
+  abandon(): void {
+    this.#drop(undefined);
+  }
+
   /** As a call: it may have changed while we waited. */
   #isStillOurs(): boolean {
     return this.phase !== 'gone';

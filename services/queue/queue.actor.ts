@@ -18,6 +18,8 @@ const SWEEP_MS = 1000;
 const PAUSE_MS = 2500;
 /** After a pause or a reconnect, heartbeats need this long before silence means anything. */
 const VIEW_SETTLES_MS = 7000;
+/** Who lost a partition to another instance does not know something: it waits before it wants it back. */
+const LOST_PAUSE_MS = 15_000;
 /** How often it is checked that a partition is still ours, beside every pause. */
 const VERIFY_MS = 10_000;
 
@@ -40,6 +42,7 @@ export class Queue {
   #tickedAtMs = 0;
   #verifiedAtMs = 0;
   #doubts = 0;
+  readonly #lostAtMs = new Map<number, number>();
   #timers: NodeJS.Timeout[] = [];
   #stopping = false;
 
@@ -119,7 +122,9 @@ export class Queue {
     const held = this.partitions.get(p);
     const isHeldElsewhere = others.some((member) => holdsBit(member.holds, p));
     if (held === undefined) {
-      if (isOurs && !isHeldElsewhere) void this.#open(p);
+      const lostAtMs = this.#lostAtMs.get(p) ?? Number.NEGATIVE_INFINITY;
+      const mayOpen = lostAtMs + LOST_PAUSE_MS <= this.#context.now();
+      if (isOurs && !isHeldElsewhere && mayOpen) void this.#open(p);
       return;
     }
     if (!isOurs && held.phase === 'open') void this.#handOver(held);
@@ -144,7 +149,9 @@ export class Queue {
 
   #gone(partition: number, reason: string | undefined): void {
     this.partitions.delete(partition);
-    if (reason !== undefined) this.#onGivenUp(partition, reason);
+    if (reason === undefined) return;
+    this.#lostAtMs.set(partition, this.#context.now());
+    this.#onGivenUp(partition, reason);
   }
 
   #tick(): void {
@@ -179,6 +186,13 @@ export class Queue {
       const payload = OutcomeAck.encode({ partition, epoch, attemptIds }).finish();
       this.#context.link.publish(subjects.outcomeAck(worker), payload);
     }
+  }
+
+  /** Ends at once and stores nothing, as a crash would. */
+  abandon(): void {
+    this.#stopping = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const partition of [...this.partitions.values()]) partition.abandon();
   }
 
   /** Gives every partition up and says goodbye. */

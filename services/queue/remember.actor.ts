@@ -119,7 +119,7 @@ export class Remember {
     return taken;
   }
 
-  /** It was copied and then settled, before its state was ever stored. */
+  /** It was copied, and its state was never stored. */
   #dropCopy({ copy }: Custody): void {
     if (copy !== undefined) void deleteRecord(this.#options.link, copy.stream, copy.sequence);
   }
@@ -174,6 +174,8 @@ export class Remember {
     });
     const stored = await this.#storeAll(writings.map((writing) => this.#draft(writing)));
     if (stored === 'conflict') {
+      // Nobody will ever refer to what was copied for these states.
+      for (const { custody } of writings) this.#dropCopy(custody);
       this.#options.onFenced();
       return false;
     }
