@@ -34,7 +34,12 @@ export async function installPackages({ root, log }) {
   log('packages are missing or older than package-lock.json: npm ci ...');
   const code = await new Promise((resolve, reject) => {
     const env = { ...process.env, PATH: pathOutside(root) };
-    const child = spawn('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root, env, stdio: 'inherit' });
+    // Its warnings are about the Node that runs npm; the packages run on Node 24.
+    const child = spawn('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: root,
+      env,
+      stdio: 'inherit',
+    });
     child.once('error', (error) => reject(new Error(`npm cannot be run: ${error.message}`)));
     child.once('exit', resolve);
   });
