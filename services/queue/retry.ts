@@ -8,11 +8,13 @@ export interface RetryPolicy {
   delayWarningAfterMs: number;
 }
 
-/** FNV-1a over the queue id, as a fraction from -1 to 1. */
+/** FNV-1a over the queue id with a final mix (ids that follow each other must be far apart), from -1 to 1. */
 function jitterOf(queueId: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < queueId.length; i++) hash = Math.imul(hash ^ queueId.charCodeAt(i), 0x01000193);
-  return (((hash ^ (hash >>> 15)) >>> 0) / 0xffffffff) * 2 - 1;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (((hash ^ (hash >>> 16)) >>> 0) / 0xffffffff) * 2 - 1;
 }
 
 /** The time of the next attempt, milliseconds since 1970; `deferrals` counts the one that just happened (>= 1). */
