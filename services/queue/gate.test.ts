@@ -3,35 +3,59 @@ import { Gate } from './gate.ts';
 import { GrowingPause } from './pause-growing.ts';
 import { Tally } from './tally.ts';
 
+const nextTurn = () => new Promise((done) => setImmediate(done));
+
+/** Work that ends when the test says so. */
+function works(count: number, gate: Gate) {
+  const begun: number[] = [];
+  const ends: ((how: 'well' | 'badly') => void)[] = [];
+  const all = Array.from({ length: count }, (_, n) =>
+    gate.run(() => {
+      begun.push(n);
+      return new Promise<number>((resolve, reject) => {
+        ends[n] = (how) => (how === 'well' ? resolve(n) : reject(new Error('no')));
+      });
+    }),
+  );
+  return { begun, ends, all };
+}
+
 describe('a gate', () => {
   test('lets so many run at a time, in order, whatever becomes of them', async () => {
-    const gate = new Gate(2);
-    const begun: number[] = [];
-    const ends: (() => void)[] = [];
-    const fails: (() => void)[] = [];
-    const all = [0, 1, 2, 3].map((n) =>
-      gate.run(() => {
-        begun.push(n);
-        return new Promise<number>((resolve, reject) => {
-          ends[n] = () => resolve(n);
-          fails[n] = () => reject(new Error('no'));
-        });
-      }),
-    );
+    const gate = new Gate({ places: 2, rest: async () => {}, now: () => 0 });
+    const { begun, ends, all } = works(4, gate);
     const settled = Promise.allSettled(all);
-    await Promise.resolve();
+    await nextTurn();
     expect(begun).toEqual([0, 1]);
-    fails[0]!();
+    ends[0]!('badly');
     await expect(all[0]).rejects.toThrow('no');
-    await new Promise((done) => setImmediate(done));
+    await nextTurn();
     expect(begun).toEqual([0, 1, 2]);
-    ends[2]!();
+    ends[2]!('well');
     expect(await all[2]).toBe(2);
-    await new Promise((done) => setImmediate(done));
+    await nextTurn();
     expect(begun).toEqual([0, 1, 2, 3]);
-    ends[1]!();
-    ends[3]!();
+    ends[1]!('well');
+    ends[3]!('well');
     await settled;
+  });
+
+  test('lets a place rest when its work is over, which nobody waits for who did the work', async () => {
+    let nowMs = 100;
+    const rests: [number, () => void][] = [];
+    const rest = (workedMs: number) => new Promise<void>((over) => rests.push([workedMs, over]));
+    const { begun, ends, all } = works(2, new Gate({ places: 1, rest, now: () => nowMs }));
+    nowMs = 130;
+    ends[0]!('well');
+    expect(await all[0]).toBe(0);
+    await nextTurn();
+    expect(begun).toEqual([0]);
+    expect(rests[0]![0]).toBe(30);
+    rests[0]![1]();
+    await nextTurn();
+    expect(begun).toEqual([0, 1]);
+    ends[1]!('well');
+    expect(await all[1]).toBe(1);
   });
 });
 

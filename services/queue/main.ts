@@ -9,7 +9,7 @@ import { provision } from '#libs/nats/provision.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
 import { QueueAdmin } from './admin.actor.ts';
-import { Gate } from './gate.ts';
+import { Gate, restAsLong } from './gate.ts';
 import { Interned } from './interned.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
 import { Routes } from './routes.actor.ts';
@@ -17,7 +17,7 @@ import { SiteDesk } from './site-desk.actor.ts';
 import { Tally } from './tally.ts';
 
 /** Rounds of storing and moving that run at a time, of all partitions together. */
-const ROUNDS_MAX = 2;
+const ROUNDS_MAX = 1;
 /** Ingress repeats a pack until it gives up; its id must be known for at least as long. */
 const PACK_KEPT_MARGIN_MS = 15_000;
 
@@ -44,7 +44,7 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
     routes: new Routes(link, now),
     desk: new SiteDesk({ link, shards: config.delivery.shards, now }),
     interned: new Interned(),
-    rounds: new Gate(ROUNDS_MAX),
+    rounds: new Gate({ places: ROUNDS_MAX, rest: restAsLong, now }),
     hostname: config.hostname ?? machineName(),
     sameTraceWindowMs: config.telemetry.sameTraceWindow,
     packKeptMs: config.limits.commitWaitMax + PACK_KEPT_MARGIN_MS,

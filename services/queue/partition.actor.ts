@@ -13,6 +13,7 @@ import { type Custody, takeAcks, takeReportPacks } from './custody.ts';
 import { Dispatch, type DispatchOwner } from './dispatch.actor.ts';
 import { dropChunks, notePieces } from './large-mail.ts';
 import { Leases } from './leases.actor.ts';
+import { endMailSpan, startMailSpan } from './mail-span.ts';
 import { Mails } from './mails.ts';
 import { type MessageEffect, type MessageInput, type RouteResult, receive } from './message.machine.ts';
 import { readRecipients } from './recipients-read.ts';
@@ -22,7 +23,6 @@ import { type Restored, restore } from './restore.ts';
 import { SettleLog } from './settle-log.actor.ts';
 import type { Leaser, WorkItem } from './site-desk.actor.ts';
 import { claim, indexOf, isStillOwner } from './takeover.ts';
-import { unpackTrace } from './trace-text.ts';
 
 const WAKE_UPS_PER_TICK = 2000;
 const STAYING_PER_TICK = 1000;
@@ -44,6 +44,8 @@ export class Partition implements DispatchOwner, Leaser {
   #remember!: Remember;
   #reports!: Reports;
   #follower: Follower | undefined;
+  /** Who hears of new packs: nobody once the partition is given up, although the link keeps the follower. */
+  readonly #arrivals: { owner: Partition | undefined } = { owner: this };
   #subscriptions: LinkSubscription[] = [];
   /** What workers said while the partition was being loaded. */
   #early: OutcomeBatch[] = [];
@@ -115,7 +117,10 @@ export class Partition implements DispatchOwner, Leaser {
       headersOnly: true,
       fromSequence: restored.nextSequence,
     };
-    this.#follower = new Follower(this.#context.link, query, (record) => this.#arrived(record));
+    const arrivals = this.#arrivals;
+    this.#follower = new Follower(this.#context.link, query, (record) => {
+      if (arrivals.owner !== undefined) arrivals.owner.#arrived(record);
+    });
   }
 
   #subscribe(): void {
@@ -242,7 +247,7 @@ export class Partition implements DispatchOwner, Leaser {
         this.#remember.add(custody);
         break;
       case 'leavePack':
-        this.#endSpan(custody, 'waits');
+        endMailSpan(custody, 'waits');
         if (!custody.isStored) this.#remember.add(custody);
         break;
       case 'wakeAt':
@@ -263,7 +268,7 @@ export class Partition implements DispatchOwner, Leaser {
 
   #resolve(custody: Custody, domains: string[]): void {
     const { routes, now } = this.#context;
-    this.#startSpan(custody);
+    startMailSpan(custody, this.#context);
     const found = new Map<string, RouteResult>();
     const answered = (domain: string, result: RouteResult): void => {
       found.set(domain, result);
@@ -275,26 +280,6 @@ export class Partition implements DispatchOwner, Leaser {
     }
   }
 
-  /** From the search for a route to the first job; attempts much later have traces of their own. */
-  #startSpan(custody: Custody): void {
-    const { tracing, now, sameTraceWindowMs } = this.#context;
-    const { message } = custody;
-    this.#endSpan(custody, 'routed again');
-    custody.spanContext = undefined;
-    if (message.trace === '' || now() - message.acceptedAtMs > sameTraceWindowMs) return;
-    custody.span = tracing.start('queue mail', unpackTrace(message.trace), {
-      kind: 'consumer',
-      attributes: { 'mail.queue_id': message.queueId },
-    });
-    custody.spanContext = custody.span?.context;
-  }
-
-  #endSpan(custody: Custody, why: string): void {
-    custody.span?.event(why);
-    custody.span?.end();
-    custody.span = undefined;
-  }
-
   /** Makes the job of waiting work, unless the mail moved on meanwhile. */
   lease(item: WorkItem, site: Site, nowMs: number): Job | undefined {
     return this.#dispatch.lease(item, site, nowMs);
@@ -302,7 +287,7 @@ export class Partition implements DispatchOwner, Leaser {
 
   #settle(custody: Custody): void {
     this.mails.remove(custody);
-    this.#endSpan(custody, 'settled');
+    endMailSpan(custody, 'settled');
     notePieces(custody, this.#context.direct);
     this.#settleLog.add(custody, custody.isStored ? [] : takeAcks(custody));
     if (custody.isStored) this.#remember.add(custody);
@@ -367,9 +352,10 @@ export class Partition implements DispatchOwner, Leaser {
     this.phase = 'gone';
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     void this.#follower?.stop();
+    this.#arrivals.owner = undefined;
     this.#dispatch.drop();
     this.#context.desk.withdraw(this);
-    for (const custody of this.mails.all()) custody.span?.end();
+    for (const custody of this.mails.all()) endMailSpan(custody, 'given up');
     this.#context.onGone(this.number, reason);
   }
 

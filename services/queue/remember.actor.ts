@@ -16,8 +16,9 @@ import { stateOf } from './message.ts';
 import { GrowingPause } from './pause-growing.ts';
 import { encodeState } from './state-record.ts';
 
-const ROUND_MAILS = 250;
-const ROUND_OCTETS = 2 * 1024 * 1024;
+/** A round is short: what it makes JetStream sync, other mail waits for. */
+const ROUND_MAILS = 100;
+const ROUND_OCTETS = 512 * 1024;
 /** Below this many records single publishes are quicker than an atomic batch (its fixed cost is about 3.5 ms). */
 const BATCH_FROM = 12;
 const STORE_WAIT_MS = 10_000;

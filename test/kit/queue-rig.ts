@@ -26,7 +26,7 @@ import {
   type Reply,
 } from '#proto/postrider/v1/mail.ts';
 import { RouteAnswer, RouteRequest, type Site, Transport } from '#proto/postrider/v1/route.ts';
-import { Gate } from '../../services/queue/gate.ts';
+import { Gate, restAsLong } from '../../services/queue/gate.ts';
 import { Interned } from '../../services/queue/interned.ts';
 import type { MessagePolicy } from '../../services/queue/message-reviews.ts';
 import { Queue, type SharedContext } from '../../services/queue/queue.actor.ts';
@@ -150,7 +150,7 @@ export class QueueRig {
       routes: new Routes(link, Date.now),
       tracing: Tracing.off(),
       interned: new Interned(),
-      rounds: new Gate(2),
+      rounds: new Gate({ places: 1, rest: restAsLong, now: Date.now }),
       policy: { ...this.#policy, ...policy },
       hostname: 'queue.test',
       sameTraceWindowMs: 3_600_000,
