@@ -24,6 +24,7 @@ interface Options {
   seconds: string;
   only?: 'postrider' | 'postfix';
   profile?: ServiceName;
+  nodeOptions: string;
   quick?: boolean;
   backlog?: boolean;
   backlogMails: string;
@@ -48,6 +49,7 @@ function parse(): Options {
         'delivery',
       ]),
     )
+    .option('--node-options <words>', 'options for Node, for all services', '')
     .option('--backlog', 'instead: what many mails for a dead host do to the mails of another')
     .option('--backlog-mails <n>', 'mails for the dead host', '200000')
     .option('--backlog-seconds <n>', 'how long each latency is measured', '30');
@@ -91,7 +93,13 @@ async function compare(options: Options, folder: string): Promise<void> {
     }
     let postrider: BenchPostrider | undefined;
     if (options.only !== 'postfix') {
-      postrider = await BenchPostrider.start({ folder, sinkPort: sink.port, profile: options.profile });
+      const nodeOptions = options.nodeOptions.split(' ').filter((word) => word !== '');
+      postrider = await BenchPostrider.start({
+        folder,
+        sinkPort: sink.port,
+        profile: options.profile,
+        nodeOptions,
+      });
       const started = postrider;
       stops.push(() => started.stop());
       sides.push(postrider);

@@ -10,7 +10,11 @@ export interface PostriderOptions {
   sinkPort: number;
   /** A service to write a CPU profile of, into `folder`. */
   profile?: ServiceName | undefined;
+  /** Options for Node, for all services. */
+  nodeOptions: readonly string[];
 }
+
+const SERVICES: readonly ServiceName[] = ['ingress', 'queue', 'resolver', 'delivery'];
 
 export class BenchPostrider {
   readonly name = 'Postrider';
@@ -20,7 +24,13 @@ export class BenchPostrider {
     this.#cluster = cluster;
   }
 
-  static async start({ folder, sinkPort, profile }: PostriderOptions): Promise<BenchPostrider> {
+  static async start(options: PostriderOptions): Promise<BenchPostrider> {
+    const { folder, sinkPort, profile } = options;
+    const profiled = ['--cpu-prof', `--cpu-prof-dir=${folder}`];
+    const nodeOptions = SERVICES.map((service) => [
+      service,
+      [...options.nodeOptions, ...(service === profile ? profiled : [])],
+    ]);
     const cluster = await Cluster.start({
       parentFolder: folder,
       config: {
@@ -28,7 +38,7 @@ export class BenchPostrider {
         routes: [{ domain: 'sink.bench.test', to: `127.0.0.1:${sinkPort}` }],
         telemetry: { logLevel: 'warn' },
       },
-      nodeOptions: profile === undefined ? {} : { [profile]: ['--cpu-prof', `--cpu-prof-dir=${folder}`] },
+      nodeOptions: Object.fromEntries(nodeOptions),
     });
     return new BenchPostrider(cluster);
   }
