@@ -219,7 +219,8 @@ export class QueueRig {
     const entries: PackEntry[] = [];
     let offset = 0;
     for (const mail of mails) {
-      const queueId = `0${partition}mail${(this.#mails++).toString().padStart(14, '0')}`;
+      const place = partition.toString(36).padStart(2, '0');
+      const queueId = `${place}mail${(this.#mails++).toString().padStart(14, '0')}`;
       const { frame, envelope } = frameOf(queueId, mail);
       pieces.push(...frame);
       const length = frame.reduce((sum, piece) => sum + piece.length, 0);
@@ -301,7 +302,6 @@ function layoutOf({ partitions = 1 }: RigOptions): Layout {
     spoolStreams: 1,
     replicas: 1,
     spoolSizeMax: 1024 ** 3,
-    queueLifeMaxMs: 600_000,
   };
 }
 

@@ -116,18 +116,22 @@ describe('a new owner', () => {
 
 describe('two queue instances', () => {
   test('share the partitions, and hand them over when one stops', async () => {
+    await rig.stop();
+    const partitions = 16;
+    rig = await QueueRig.start({ partitions });
+    worker = await rig.worker();
     const [first, second] = await Promise.all([rig.queue(), rig.queue()]);
     const held = () => [first, second].map(({ queue }) => queue.partitions.size);
-    await until(() => held().every((count) => count > 0) && held()[0]! + held()[1]! === 4);
-    for (let partition = 0; partition < 4; partition++) await rig.accept(one, partition);
+    await until(() => held().every((count) => count > 0) && held()[0]! + held()[1]! === partitions);
+    for (let partition = 0; partition < partitions; partition++) await rig.accept(one, partition);
     await until(() => rig.isEmpty());
     const stoppedAtMs = Date.now();
     await first.stop();
-    await until(() => second.queue.partitions.size === 4);
+    await until(() => second.queue.partitions.size === partitions);
     expect(Date.now() - stoppedAtMs).toBeLessThan(3000);
-    for (let partition = 0; partition < 4; partition++) await rig.accept(one, partition);
+    for (let partition = 0; partition < partitions; partition++) await rig.accept(one, partition);
     await until(() => rig.isEmpty());
-    expect(worker.taken).toHaveLength(8);
+    expect(worker.taken).toHaveLength(2 * partitions);
     expect([...first.lost, ...second.lost]).toEqual([]);
   });
 
