@@ -6,8 +6,6 @@ export interface Layout {
   spoolStreams: number;
   replicas: number;
   spoolSizeMax: number;
-  /** Longest time that a mail may wait, milliseconds; nothing that is stored may vanish before. */
-  queueLifeMaxMs: number;
 }
 
 /** The stream that holds the packs of a partition. */

@@ -91,7 +91,9 @@ export class Link {
     this.instance = instance;
     this.#onStatus = onStatus;
     this.#inbox = `_INBOX_${instance}`;
-    connection.subscribe(`${this.#inbox}.*`, { callback: (_error, message) => this.#answered(message) });
+    connection.subscribe(`${this.#inbox}.*`, {
+      callback: (_error, message) => loudly(() => this.#answered(message)),
+    });
     this.#sweeper = setInterval(() => this.#sweep(Date.now()), SWEEP_MS);
     void this.#watch();
   }
@@ -119,8 +121,9 @@ export class Link {
     const subscription = this.#connection.subscribe(subject, {
       ...(workerGroup !== undefined && { queue: workerGroup }),
       callback: (error, message) => {
-        if (error === null)
-          onMessage({ subject: message.subject, data: message.data, reply: message.reply ?? '' });
+        if (error !== null) return;
+        const { subject, data, reply = '' } = message;
+        loudly(() => onMessage({ subject, data, reply }));
       },
     });
     return this.#handleOf(subscription);
@@ -130,7 +133,7 @@ export class Link {
   subscribeRecords(subject: string, onRecord: (record: IncomingRecord) => void): LinkSubscription {
     const subscription = this.#connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error === null) onRecord(new NatsRecord(message));
+        if (error === null) loudly(() => onRecord(new NatsRecord(message)));
       },
     });
     return this.#handleOf(subscription);
@@ -274,6 +277,17 @@ function headersOf(record: Readonly<Record<string, string>>) {
   const headers = newHeaders();
   for (const name of Object.keys(record)) headers.set(name, record[name]!);
   return headers;
+}
+
+/** What a listener throws is a bug and must end the process; the client library would swallow it and reconnect. */
+function loudly(hear: () => void): void {
+  try {
+    hear();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
 export interface LinkOptions {

@@ -11,7 +11,8 @@ const CALL_WAIT_MS = 3000;
 const GIVE_UP_AFTER_MS = 60_000;
 const AGAIN_MS = 500;
 const NANOSECONDS = 1_000_000;
-const DAY_MS = 86_400_000;
+/** Chunks that no mail names, left by an ingress that died, go after 400 days; no mail waits or is held as long. */
+const ORPHAN_AGE_MS = 400 * 86_400_000;
 const NAME_IN_USE = 10058;
 const NO_RESOURCES = 10047;
 
@@ -23,13 +24,13 @@ export interface StreamConfig {
 
 /** Every stream of the layout. */
 export function streamsOf(layout: Layout): StreamConfig[] {
-  const maxAge = (layout.queueLifeMaxMs + 3 * DAY_MS) * NANOSECONDS;
   const common = {
     retention: 'limits',
     storage: 'file',
     num_replicas: layout.replicas,
     allow_direct: true,
-    max_age: maxAge,
+    // Nothing vanishes by age: the owner of a partition removes what is settled, and nobody else does.
+    max_age: 0,
     duplicate_window: 600_000 * NANOSECONDS,
   };
   const streams: StreamConfig[] = [];
@@ -42,7 +43,13 @@ export function streamsOf(layout: Layout): StreamConfig[] {
     const bounded = { ...common, discard: 'new', max_bytes: layout.spoolSizeMax };
     streams.push(
       { ...bounded, name: `SPOOL_${k}`, subjects: of(subjects.spool) },
-      { ...bounded, name: `STORE_${k}`, subjects: of(subjects.store), allow_atomic: true },
+      {
+        ...bounded,
+        name: `STORE_${k}`,
+        subjects: of(subjects.store),
+        allow_atomic: true,
+        max_age: ORPHAN_AGE_MS * NANOSECONDS,
+      },
     );
   }
   streams.push(
@@ -51,8 +58,6 @@ export function streamsOf(layout: Layout): StreamConfig[] {
       ...common,
       name: 'QUEUE',
       subjects: ['queue.*.owner', 'queue.*.m.*'],
-      // The state of a mail and the claim of a partition must not vanish by age.
-      max_age: 0,
       max_msgs_per_subject: 1,
       allow_atomic: true,
       allow_msg_ttl: true,

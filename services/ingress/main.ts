@@ -8,7 +8,7 @@ import { Ingress } from './ingress.actor.ts';
 
 function layoutOf(config: Config): Layout {
   const { partitions, spoolStreams, replicas, spoolSizeMax } = config.nats;
-  return { partitions, spoolStreams, replicas, spoolSizeMax, queueLifeMaxMs: config.retry.expireAfter };
+  return { partitions, spoolStreams, replicas, spoolSizeMax };
 }
 
 await runService({

@@ -23,7 +23,7 @@ const PACK_KEPT_MARGIN_MS = 15_000;
 
 function layoutOf(config: Config): Layout {
   const { partitions, spoolStreams, replicas, spoolSizeMax } = config.nats;
-  return { partitions, spoolStreams, replicas, spoolSizeMax, queueLifeMaxMs: config.retry.expireAfter };
+  return { partitions, spoolStreams, replicas, spoolSizeMax };
 }
 
 function sharedContext(service: ServiceContext, layout: Layout): SharedContext {

@@ -66,7 +66,7 @@ export class IngressRig {
     const nats = await startNats(options);
     const link = await connectLink({ url: nats.url, service: 'test' });
     const { spoolSizeMax = 1_000_000_000 } = options;
-    const layout = { partitions: 8, spoolStreams: 1, replicas: 1, spoolSizeMax, queueLifeMaxMs: 86_400_000 };
+    const layout = { partitions: 8, spoolStreams: 1, replicas: 1, spoolSizeMax };
     await provision(link, layout);
     return new IngressRig(nats, link, layout);
   }

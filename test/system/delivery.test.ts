@@ -23,7 +23,6 @@ const layout: Layout = {
   spoolStreams: 1,
   replicas: 1,
   spoolSizeMax: 100_000_000,
-  queueLifeMaxMs: 86_400_000,
 };
 
 interface Worker {

@@ -14,7 +14,6 @@ const layout: Layout = {
   spoolStreams: 2,
   replicas: 1,
   spoolSizeMax: 1_000_000,
-  queueLifeMaxMs: 86_400_000,
 };
 let nats: NatsServer;
 let link: Link;
