@@ -1,0 +1,150 @@
+import { describe, expect, test } from '@jest/globals';
+import { type Job, JobBatch } from '#proto/postrider/v1/job.ts';
+import { type Site, Transport } from '#proto/postrider/v1/route.ts';
+import type { Custody } from './custody.ts';
+import { type Leaser, SiteDesk, type WorkItem } from './site-desk.actor.ts';
+
+const siteOf = (key: string): Site => ({ key, transport: Transport.SMTP, hosts: [], maildir: '' });
+const SITE = siteOf('smtp:mx:25');
+const nextTurn = () => new Promise((done) => setImmediate(done));
+
+function jobOf(name: string, recipients: number[] = []): Job {
+  const ref = { stream: 'SPOOL_0', sequence: 1, offset: 0, length: 1 };
+  const rest = { partition: 0, epoch: 1, ref, startByMs: 1, trace: undefined, attempts: 0, ownTrace: false };
+  return { attemptId: name, queueId: name, recipients, ...rest };
+}
+
+function bench(lease: (item: WorkItem) => Job | undefined = ({ positions }) => jobOf(`job ${positions[0]}`)) {
+  const sent: { subject: string; jobs: string[] }[] = [];
+  const clock = { nowMs: 0 };
+  const desk = new SiteDesk({
+    link: {
+      publish: (subject, payload) => {
+        const { jobs } = JobBatch.decode(payload);
+        sent.push({ subject, jobs: jobs.map(({ attemptId }) => attemptId) });
+      },
+    },
+    shards: 4,
+    now: () => clock.nowMs,
+  });
+  const leaser: Leaser = { lease };
+  const item = (name: number, of = leaser): WorkItem => ({
+    leaser: of,
+    custody: {} as Custody,
+    positions: [name],
+    readyAtMs: 0,
+  });
+  return { desk, sent, clock, item, leaser };
+}
+
+describe('the desk', () => {
+  test('sends the jobs of a turn for one site together', async () => {
+    const { desk, sent, item } = bench();
+    for (let n = 0; n < 3; n++) desk.enqueue(SITE, item(n));
+    desk.enqueue(siteOf('other'), item(9));
+    expect(sent).toEqual([]);
+    await nextTurn();
+    expect(sent.map(({ jobs }) => jobs)).toEqual([['job 0', 'job 1', 'job 2'], ['job 9']]);
+    expect(sent[0]!.subject).toMatch(/^deliver\.[0-3]$/);
+    expect(desk.totals()).toEqual({ waiting: 0, outstanding: 4, sites: 2 });
+  });
+
+  test('passes over work that is not wanted any more, however much of it there is', async () => {
+    const { desk, sent, item } = bench(({ positions }) =>
+      positions[0]! < 5000 ? undefined : jobOf('wanted'),
+    );
+    for (let n = 0; n <= 5000; n++) desk.enqueue(SITE, item(n));
+    let turns = 0;
+    while (sent.length === 0 && turns < 50) {
+      await nextTurn();
+      turns += 1;
+    }
+    expect(turns).toBeGreaterThan(3);
+    expect(sent).toEqual([{ subject: expect.anything(), jobs: ['wanted'] }]);
+    expect(desk.totals()).toMatchObject({ waiting: 0, outstanding: 1 });
+  });
+
+  test('lets work that was given back wait for the sweep', async () => {
+    const { desk, sent, item } = bench();
+    desk.requeue(SITE, item(1));
+    await nextTurn();
+    expect(sent).toEqual([]);
+    desk.sweep(0);
+    await nextTurn();
+    expect(sent).toHaveLength(1);
+  });
+
+  test('tries a suspended site when its time has come, or when an operator wants it', async () => {
+    const { desk, sent, clock, item } = bench();
+    const status = { siteKey: SITE.key, window: 0, suspendedUntilMs: 5000, reason: undefined };
+    desk.enqueue(SITE, item(1));
+    desk.status(status, 0);
+    desk.status({ ...status, siteKey: 'unknown' }, 0);
+    await nextTurn();
+    expect(sent).toEqual([]);
+    desk.flush([SITE.key, 'unknown']);
+    await nextTurn();
+    expect(sent).toHaveLength(1);
+    desk.status(status, 0);
+    desk.finished(SITE.key, false);
+    desk.finished('unknown', false);
+    desk.enqueue(SITE, item(2));
+    await nextTurn();
+    expect(sent).toHaveLength(1);
+    clock.nowMs = 5000;
+    desk.sweep(5000);
+    await nextTurn();
+    expect(sent).toHaveLength(2);
+  });
+
+  test('sends nothing while it is frozen, and then everything', async () => {
+    const { desk, sent, item } = bench();
+    desk.freeze();
+    desk.enqueue(SITE, item(1));
+    await nextTurn();
+    desk.freeze();
+    desk.enqueue(SITE, item(2));
+    await nextTurn();
+    expect(sent).toEqual([]);
+    desk.thaw();
+    await nextTurn();
+    expect(sent).toEqual([{ subject: expect.anything(), jobs: ['job 1', 'job 2'] }]);
+    desk.thaw();
+  });
+
+  test('forgets the work of a partition that was given up', async () => {
+    const { desk, sent, item, leaser } = bench();
+    const other: Leaser = { lease: () => jobOf('other') };
+    desk.freeze();
+    desk.enqueue(SITE, item(1));
+    desk.enqueue(SITE, item(2, other));
+    desk.withdraw(leaser);
+    desk.thaw();
+    await nextTurn();
+    expect(sent.map(({ jobs }) => jobs)).toEqual([['other']]);
+  });
+
+  test('cuts batches whose jobs list very many recipients, and sends a lost job again', async () => {
+    const many = Array.from({ length: 50_000 }, (_, i) => i);
+    const { desk, sent, item } = bench(({ positions }) => jobOf(`job ${positions[0]}`, many));
+    for (let n = 0; n < 5; n++) desk.enqueue(SITE, item(n));
+    await nextTurn();
+    expect(sent.map(({ jobs }) => jobs.length)).toEqual([2, 2, 1]);
+    desk.resend(SITE, jobOf('job 3'));
+    await nextTurn();
+    expect(sent.at(-1)!.jobs).toEqual(['job 3']);
+    expect(desk.totals().outstanding).toBe(5);
+  });
+
+  test('forgets sites that were not used for long', async () => {
+    const { desk, item, clock } = bench();
+    desk.enqueue(SITE, item(1));
+    await nextTurn();
+    clock.nowMs = 700_000;
+    desk.sweep(700_000);
+    expect(desk.find(SITE.key)).toBeDefined();
+    desk.finished(SITE.key, true);
+    desk.sweep(700_000);
+    expect(desk.find(SITE.key)).toBeUndefined();
+  });
+});
