@@ -125,25 +125,28 @@ export class Partition implements DispatchOwner, Leaser {
 
   #subscribe(): void {
     const { link } = this.#context;
-    const read = (data: Uint8Array, act: (data: Uint8Array) => void) => {
-      try {
-        act(data);
-      } catch (error) {
-        this.#context.onTrouble(`a worker's message cannot be read: ${(error as Error).message}`);
-      }
-    };
     this.#subscriptions = [
-      link.subscribe(subjects.outcome(this.number), (message) => {
-        read(message.data, (data) => {
-          const batch = OutcomeBatch.decode(data);
-          if (this.phase === 'opening') this.#early.push(batch);
-          else this.#dispatch.heard(batch);
-        });
+      link.subscribe(subjects.outcome(this.number), ({ data }) => {
+        const batch = this.#read('the message of a worker', () => OutcomeBatch.decode(data));
+        if (batch === undefined) return;
+        if (this.phase === 'opening') this.#early.push(batch);
+        else this.#dispatch.heard(batch);
       }),
-      link.subscribe(subjects.checkpoint(this.number), (message) => {
-        read(message.data, (data) => this.#dispatch.checkpointed(Checkpoint.decode(data).attemptIds));
+      link.subscribe(subjects.checkpoint(this.number), ({ data }) => {
+        const checkpoint = this.#read('a checkpoint', () => Checkpoint.decode(data));
+        if (checkpoint !== undefined) this.#dispatch.checkpointed(checkpoint.attemptIds);
       }),
     ];
+  }
+
+  /** Nothing, and a word about it, when it cannot be read. */
+  #read<T>(what: string, decode: () => T): T | undefined {
+    try {
+      return decode();
+    } catch (error) {
+      this.#context.onTrouble(`${what} cannot be read: ${(error as Error).message}`);
+      return undefined;
+    }
   }
 
   #startWriters(): void {
@@ -199,15 +202,14 @@ export class Partition implements DispatchOwner, Leaser {
 
   #arrived(record: StoredRecord): void {
     if (this.phase !== 'open') return;
-    try {
-      const { entries } = indexOf(record);
-      const fresh = this.mails.addPack(record.sequence, entries, new Set(), this.#context.now());
-      this.#context.counters.started.add(fresh.length);
-      for (const custody of fresh) this.wake(custody);
-    } catch (error) {
+    const index = this.#read(`pack ${record.sequence}`, () => indexOf(record));
+    if (index === undefined) {
       this.#settleLog.ledger.pin(record.sequence);
-      this.#context.onTrouble(`pack ${record.sequence} cannot be read: ${(error as Error).message}`);
+      return;
     }
+    const fresh = this.mails.addPack(record.sequence, index.entries, new Set(), this.#context.now());
+    this.#context.counters.started.add(fresh.length);
+    for (const custody of fresh) this.wake(custody);
   }
 
   /** Looks at a mail that is new, due, or was taken over. */
