@@ -16,8 +16,8 @@ const TICK_MS = 100;
 const SWEEP_MS = 1000;
 /** A tick that comes so late means that we were stopped: heartbeats may have been missed, ours and theirs. */
 const PAUSE_MS = 2500;
-/** After a pause or a reconnect, heartbeats need this long before silence means anything. */
-const VIEW_SETTLES_MS = 7000;
+/** After a pause or a reconnect everybody who lives is heard again within this. */
+const VIEW_SETTLES_MS = 3000;
 /** Who lost a partition to another instance does not know something: it waits before it wants it back. */
 const LOST_PAUSE_MS = 15_000;
 /** How often it is checked that a partition is still ours, beside every pause. */
