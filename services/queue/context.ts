@@ -44,5 +44,5 @@ export interface QueueContext {
   /** The partition is given up: by us when there is no reason. */
   onGone: (partition: number, reason: string | undefined) => void;
   onTrouble: (reason: string) => void;
-  counters: { started: Counter; outcomes: Tally; reports: Counter; resent: Counter };
+  counters: { started: Counter; outcomes: Tally; reports: Counter; resent: Counter; zombies: Counter };
 }

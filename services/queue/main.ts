@@ -69,6 +69,10 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
         'outcome',
       ),
       reports: metrics.counter('postrider_queue_reports_total', 'Delivery status notifications stored.'),
+      zombies: metrics.counter(
+        'postrider_queue_zombie_states_total',
+        'States of settled mails that a crash of JetStream brought back, and that were removed.',
+      ),
       resent: metrics.counter(
         'postrider_queue_jobs_resent_total',
         'Jobs that nobody accepted and that were sent again.',

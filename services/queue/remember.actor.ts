@@ -1,6 +1,7 @@
 // Stores what must be remembered of mails: data moves from the pack to a record of its own in STORE, state goes to
-// QUEUE under the fence of the ownership, and both go away when the mail is settled. One round in flight; of all
-// partitions of an instance only a few at a time, so that a dead host with 200,000 mails leaves room for the others.
+// QUEUE under the fence of the ownership, and both go away when the mail is settled: first the data, which settles it,
+// then the state, which means nothing without. One round in flight; of all partitions of an instance only a few at a
+// time, so that a dead host with 200,000 mails leaves room for the others.
 //
 // Fails: a refused fence means that the partition has another owner: `onFenced`, nothing is retried. A full or silent
 // store leaves everything as it is (the mail stays in its pack) and the round is repeated after a pause.
@@ -134,9 +135,29 @@ export class Remember {
       if (custody.isStored || custody.copy !== undefined) ready.push(custody);
       else this.add(custody);
     }
-    const isWritten = ready.length === 0 || (await this.#writeStates(ready));
+    const isWritten = ready.length === 0 || (await this.#writeStates(ready, await this.#removeData(ready)));
     if (isMoved && isWritten) this.#pause.succeeded();
     else this.#pause.failed(this.#options.now());
+  }
+
+  /**
+   * Removes the data of settled mails; the result has those that are gone. That its data is gone is what settles a mail:
+   * a state that JetStream forgot to forget (libs/nats/README.md) must not bring it back.
+   */
+  async #removeData(ready: readonly Custody[]): Promise<ReadonlySet<Custody>> {
+    const { link } = this.#options;
+    const gone = new Set<Custody>();
+    const settled = ready.filter(({ message, isStored }) => message.phase === 'settled' && isStored);
+    await Promise.all(
+      settled.map(async (custody) => {
+        const { stream, sequence } = custody.message.ref;
+        if (await deleteRecord(link, stream, sequence)) gone.add(custody);
+      }),
+    );
+    if (gone.size < settled.length) {
+      this.#options.onTrouble(`STORE: ${settled.length - gone.size} settled mails cannot be removed now`);
+    }
+    return gone;
   }
 
   /** Copies frames out of their packs; true when all of them have a copy now. */
@@ -167,11 +188,11 @@ export class Remember {
     return unread === '';
   }
 
-  async #writeStates(custodies: Custody[]): Promise<boolean> {
+  /** Mails that were settled meanwhile, or whose data could not be removed, get a state; they come again. */
+  async #writeStates(custodies: readonly Custody[], gone: ReadonlySet<Custody>): Promise<boolean> {
     const writings = custodies.map((custody): Writing => {
-      const isOver = custody.message.phase === 'settled' && custody.isStored;
       const done = { acks: takeAcks(custody), reportPacks: takeReportPacks(custody) };
-      return { custody, ...done, as: isOver ? 'settled' : 'state' };
+      return { custody, ...done, as: gone.has(custody) ? 'settled' : 'state' };
     });
     const stored = await this.#storeAll(writings.map((writing) => this.#draft(writing)));
     if (stored === 'conflict') {
@@ -206,8 +227,6 @@ export class Remember {
   #finish({ custody, as, ...done }: Writing): void {
     const { message } = custody;
     if (as === 'settled') {
-      const { stream, sequence } = message.ref;
-      void deleteRecord(this.#options.link, stream, sequence);
       this.#options.onForgotten(custody, done);
       return;
     }

@@ -1,6 +1,7 @@
 // Builds the mails of a partition that was just claimed from what is stored and from what the workers say.
 //
 // Fails: throws when JetStream does not let it read everything; what it cannot understand stays as it is, with a word.
+import { deleteRecord } from '#libs/nats/trimming.ts';
 import type { InflightAnswer } from '#proto/postrider/v1/job.ts';
 import type { QueueContext } from './context.ts';
 import type { Dispatch } from './dispatch.actor.ts';
@@ -33,6 +34,7 @@ export async function restore(
   const answers = await askAllInflight(context.link, owner, context.liveWorkers);
   const loaded = await load(context, owner.number);
   for (const trouble of loaded.troubles) context.onTrouble(trouble);
+  bury(loaded.zombies, context);
   const reports = addLoaded(loaded, owner.mails, settleLog, context);
   await readUnlisted(owner.mails, context);
   for (const answer of answers) adopt(dispatch, answer);
@@ -41,6 +43,14 @@ export async function restore(
     if (custody.isStored && custody.packReaders === 0) settleLog.add(custody, []);
   }
   return { answers, reports, nextSequence: loaded.nextSequence };
+}
+
+/** States of settled mails that a crash of JetStream brought back: removed for good, in the background. */
+function bury(zombies: readonly number[], { link, counters }: QueueContext): void {
+  counters.zombies.add(zombies.length);
+  void (async () => {
+    for (const sequence of zombies) await deleteRecord(link, 'QUEUE', sequence);
+  })();
 }
 
 function addLoaded(

@@ -65,6 +65,8 @@ export interface RunningQueue {
   inDoubt: string[];
   /** Partitions lost against its will. */
   lost: number[];
+  /** States of settled mails that it found and removed. */
+  zombies: () => number;
   /** For the others it is gone from now on, and it hears nothing of them; but it goes on. */
   seemDead(): void;
   stop(): Promise<void>;
@@ -140,6 +142,12 @@ export class QueueRig {
     const inDoubt: string[] = [];
     const lost: number[] = [];
     const nobody = { add: () => {} };
+    let zombies = 0;
+    const counting = {
+      add: (n: number) => {
+        zombies += n;
+      },
+    };
     const desk = new SiteDesk({ link, shards: SHARDS, now: Date.now });
     const context: SharedContext = {
       link,
@@ -158,7 +166,13 @@ export class QueueRig {
       now: Date.now,
       onInDoubt: (_, attemptId) => inDoubt.push(attemptId),
       onTrouble: (reason) => troubles.push(reason),
-      counters: { started: nobody, outcomes: new Tally(nobody, 'outcome'), reports: nobody, resent: nobody },
+      counters: {
+        started: nobody,
+        outcomes: new Tally(nobody, 'outcome'),
+        reports: nobody,
+        resent: nobody,
+        zombies: counting,
+      },
     };
     const queue = new Queue(context, (partition) => lost.push(partition));
     const heartbeats = new CutLink(link);
@@ -187,6 +201,7 @@ export class QueueRig {
       troubles,
       inDoubt,
       lost,
+      zombies: () => zombies,
       seemDead: () => heartbeats.cut(),
       stop: () => end(() => queue.stop()),
       kill: () => end(async () => queue.abandon()),
