@@ -3,6 +3,7 @@
 // Fails: a service that does not come back, or 5xx to a good mail, rejects; broken promises are in the ledger.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '#kit/cluster.ts';
+import { readMetric } from '#kit/cluster-metrics.ts';
 import { type Ledger, ledgerOf } from '#kit/load-ledger.ts';
 import { LoadSender } from '#kit/load-sender.ts';
 import { LoadSink, SINK_ADDRESSES } from '#kit/load-sink-process.ts';
@@ -15,6 +16,8 @@ export interface CrashOptions {
   perSecond: number;
   seed: number;
   victims?: readonly Victim[];
+  /** When the next kill may come: after the cluster is calm (one failure at a time), or as soon as mail flows again. */
+  pace?: 'calm' | 'hurry';
   say: (line: string) => void;
 }
 
@@ -31,6 +34,8 @@ const SINK_ANSWERS_AFTER_MS = 15;
 const BACK_WITHIN_MS = 60_000;
 const SETTLED_WITHIN_MS = 180_000;
 const PARTITIONS = 32;
+/** Silence of 5 s means gone; a little more. */
+const DEATH_KNOWN_AFTER_MS = 7000;
 
 class CrashRun {
   readonly #options: CrashOptions;
@@ -83,12 +88,30 @@ class CrashRun {
       await this.#cluster.restart(victim, index);
     }
     await this.#settled('partitions are owned', () => this.#allOwned(), BACK_WITHIN_MS);
+    if (this.#options.pace !== 'hurry') await this.#calm(startAt);
     const taken = await this.#sink.ask('taken');
     await this.#settled('mail flows', async () => (await this.#sink.ask('taken')) > taken, BACK_WITHIN_MS);
     const seconds = ((performance.now() - startAt) / 1000).toFixed(1);
     const who = victim === 'nats' ? victim : `${victim}-${index}`;
     const counts = `${this.#sender.accepted.size} accepted, ${await this.#sink.ask('taken')} at the sink`;
     this.#options.say(`kill ${number}: ${who}, dead ${deadMs} ms, all well after ${seconds} s; ${counts}`);
+  }
+
+  /** The dead are known to be dead, and a restarted queue instance has taken over its share. */
+  async #calm(killedAt: number): Promise<void> {
+    await pause(Math.max(0, killedAt + DEATH_KNOWN_AFTER_MS - performance.now()));
+    const shared = async () => (await this.#shares()).every((partitions) => (partitions ?? 0) > 0);
+    await this.#settled('every queue instance has partitions', shared, BACK_WITHIN_MS);
+    await this.#settled('partitions are owned', () => this.#allOwned(), BACK_WITHIN_MS);
+  }
+
+  #shares(): Promise<(number | undefined)[]> {
+    const indexes = Array.from({ length: this.#cluster.count('queue') }, (_, index) => index);
+    return Promise.all(
+      indexes.map((index) =>
+        readMetric(this.#cluster.metricsUrl('queue', index), 'postrider_queue_partitions'),
+      ),
+    );
   }
 
   #settled(what: string, holds: () => Promise<boolean>, withinMs: number): Promise<true> {

@@ -13,6 +13,7 @@ interface Options {
   perSecond: string;
   seed: string;
   victims: string;
+  hurry?: boolean;
   keepLogs?: string;
 }
 
@@ -26,12 +27,13 @@ function parse(): Options {
     .option('--per-second <n>', 'mails sent per second', '300')
     .option('--seed <n>', 'of the plan', String(Date.now() % 100_000))
     .option('--victims <services>', 'who is killed in turn, with commas between', VICTIMS.join(','))
+    .option('--hurry', 'kill again as soon as mail flows, while the last death is still being found out')
     .option('--keep-logs <folder>', 'copy the logs there at the end')
     .parse()
     .opts<Options>();
 }
 
-const { kills, mails, perSecond, seed, victims, keepLogs } = parse();
+const { kills, mails, perSecond, seed, victims, hurry, keepLogs } = parse();
 console.log(`seed ${seed}`);
 const options = {
   kills: Number(kills),
@@ -39,6 +41,7 @@ const options = {
   perSecond: Number(perSecond),
   seed: Number(seed),
   victims: victims.split(',') as Victim[],
+  pace: hurry ? ('hurry' as const) : ('calm' as const),
   say: (line: string) => console.log(line),
 };
 process.exitCode = await runCrash(options, (ledger, cluster) => {
