@@ -66,12 +66,20 @@ export interface RunningQueue {
   /** Partitions lost against its will. */
   lost: number[];
   /** States of settled mails that it found and removed. */
-  zombies: () => number;
+  zombies: Counting;
   /** For the others it is gone from now on, and it hears nothing of them; but it goes on. */
   seemDead(): void;
   stop(): Promise<void>;
   /** As kill -9 would. */
   kill(): Promise<void>;
+}
+
+class Counting {
+  count = 0;
+
+  add(n: number): void {
+    this.count += n;
+  }
 }
 
 export type RouteOf = Site | { failed: Reply } | { deferred: Reply };
@@ -142,12 +150,7 @@ export class QueueRig {
     const inDoubt: string[] = [];
     const lost: number[] = [];
     const nobody = { add: () => {} };
-    let zombies = 0;
-    const counting = {
-      add: (n: number) => {
-        zombies += n;
-      },
-    };
+    const zombies = new Counting();
     const desk = new SiteDesk({ link, shards: SHARDS, now: Date.now });
     const context: SharedContext = {
       link,
@@ -171,7 +174,7 @@ export class QueueRig {
         outcomes: new Tally(nobody, 'outcome'),
         reports: nobody,
         resent: nobody,
-        zombies: counting,
+        zombies,
       },
     };
     const queue = new Queue(context, (partition) => lost.push(partition));
@@ -201,7 +204,7 @@ export class QueueRig {
       troubles,
       inDoubt,
       lost,
-      zombies: () => zombies,
+      zombies,
       seemDead: () => heartbeats.cut(),
       stop: () => end(() => queue.stop()),
       kill: () => end(async () => queue.abandon()),

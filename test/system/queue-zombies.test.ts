@@ -39,7 +39,7 @@ describe('A state that JetStream brings back after a crash', () => {
 
     const second = await rig.openQueue();
     await pause(1500);
-    expect(second.zombies()).toBe(broughtBack);
+    expect(second.zombies.count).toBe(broughtBack);
     expect(worker.taken.slice(jobs).filter(({ job }) => over.includes(job.queueId))).toEqual([]);
     const left = (await rig.states()).map(({ queueId }) => queueId);
     expect(left.toSorted()).toEqual(waiting.toSorted());
