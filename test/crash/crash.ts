@@ -24,7 +24,7 @@ function parse(): Options {
     )
     .option('--kills <n>', 'how many', '20')
     .option('--mails <n>', 'mails that are accepted at least', '20000')
-    .option('--per-second <n>', 'mails sent per second', '300')
+    .option('--per-second <n>', 'mails sent per second', '500')
     .option('--seed <n>', 'of the plan', String(Date.now() % 100_000))
     .option('--victims <services>', 'who is killed in turn, with commas between', VICTIMS.join(','))
     .option('--hurry', 'kill again as soon as mail flows, while the last death is still being found out')
