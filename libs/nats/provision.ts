@@ -58,9 +58,7 @@ export function streamsOf(layout: Layout): StreamConfig[] {
       ...common,
       name: 'QUEUE',
       subjects: ['queue.*.owner', 'queue.*.m.*'],
-      max_msgs_per_subject: 1,
       allow_atomic: true,
-      allow_msg_ttl: true,
     },
   );
   return streams;

@@ -275,15 +275,3 @@ function readOnce(
     });
   });
 }
-
-/** The sequence of the newest record that the stream ever had. Throws when JetStream does not answer. */
-export async function lastSequence(link: Link, stream: string): Promise<number> {
-  const answer = await callApi<{ state: { last_seq: number } }>(
-    link,
-    `STREAM.INFO.${stream}`,
-    undefined,
-    CREATE_WAIT_MS,
-  );
-  if (answer.kind !== 'ok') throw new Error(`JetStream does not tell how far ${stream} is`);
-  return answer.value.state.last_seq;
-}

@@ -4,6 +4,7 @@ import type { Layout } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import type { Tracing } from '#libs/telemetry/tracing.ts';
+import type { Erasure } from './erasure.actor.ts';
 import type { Gate } from './gate.ts';
 import type { Interned } from './interned.ts';
 import type { MessagePolicy } from './message-reviews.ts';
@@ -22,6 +23,7 @@ export interface QueueContext {
   layout: Layout;
   writer: RecordWriter;
   direct: DirectGet;
+  erasure: Erasure;
   routes: Routes;
   desk: SiteDesk;
   tracing: Tracing;
@@ -44,5 +46,5 @@ export interface QueueContext {
   /** The partition is given up: by us when there is no reason. */
   onGone: (partition: number, reason: string | undefined) => void;
   onTrouble: (reason: string) => void;
-  counters: { started: Counter; outcomes: Tally; reports: Counter; resent: Counter; zombies: Counter };
+  counters: { started: Counter; outcomes: Tally; reports: Counter; resent: Counter };
 }

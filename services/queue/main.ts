@@ -9,6 +9,7 @@ import { provision } from '#libs/nats/provision.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
 import { QueueAdmin } from './admin.actor.ts';
+import { Erasure } from './erasure.actor.ts';
 import { Gate, restAsLong } from './gate.ts';
 import { Interned } from './interned.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
@@ -41,6 +42,7 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
     tracing,
     writer: new RecordWriter(link),
     direct: new DirectGet(link),
+    erasure: new Erasure(link),
     routes: new Routes(link, now),
     desk: new SiteDesk({ link, shards: config.delivery.shards, now }),
     interned: new Interned(),
@@ -69,10 +71,6 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
         'outcome',
       ),
       reports: metrics.counter('postrider_queue_reports_total', 'Delivery status notifications stored.'),
-      zombies: metrics.counter(
-        'postrider_queue_zombie_states_total',
-        'States of settled mails that a crash of JetStream brought back, and that were removed.',
-      ),
       resent: metrics.counter(
         'postrider_queue_jobs_resent_total',
         'Jobs that nobody accepted and that were sent again.',

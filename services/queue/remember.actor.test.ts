@@ -28,6 +28,7 @@ function bench(replicas = 1) {
   const batches: (readonly Draft[])[] = [];
   const answers: Stored[] = [];
   const deleted: string[] = [];
+  const overruled: string[] = [];
   const reads: number[] = [];
   const heard: string[] = [];
   const troubles: string[] = [];
@@ -73,6 +74,11 @@ function bench(replicas = 1) {
         return { kind: 'found', record: { sequence: at, subject: '', data: FRAME, header: () => undefined } };
       },
     },
+    erasure: {
+      add: ({ subject, sequence, isSettled }) => {
+        overruled.push(`${subject} ${sequence}${isSettled ? ' settled' : ''}`);
+      },
+    },
     onStored: (custody, { acks }) => tell('stored', custody, acks),
     onForgotten: (custody, { acks }) => tell('forgotten', custody, acks),
     onFenced: () => heard.push('fenced'),
@@ -82,7 +88,7 @@ function bench(replicas = 1) {
     clock.nowMs += afterMs;
     await remember.flush();
   };
-  return { remember, singles, batches, answers, deleted, reads, heard, troubles, lost, flush };
+  return { remember, singles, batches, answers, deleted, overruled, reads, heard, troubles, lost, flush };
 }
 
 function custodyOf(queueId: string, sequence = 5): Custody {
@@ -101,7 +107,7 @@ function settle(custody: Custody, line: Custody['line']): void {
 
 describe('remembering a mail', () => {
   test('moves its data, then stores its state under the fence, then says so', async () => {
-    const { remember, singles, heard, flush } = bench();
+    const { remember, singles, overruled, heard, flush } = bench();
     const custody = custodyOf('m');
     custody.acks = [ACK];
     remember.add(custody);
@@ -114,9 +120,11 @@ describe('remembering a mail', () => {
     expect(custody.message.ref).toEqual(ref);
     expect(custody).toMatchObject({ isStored: true, isDirty: false, acks: [] });
     expect(heard).toEqual(['stored m a']);
+    expect(overruled).toEqual([]);
     remember.add(custody);
     await flush();
     expect(singles).toHaveLength(3);
+    expect(overruled).toEqual(['queue.0.m.m 103']);
   });
 
   test('reads a pack once for the mails that it has, and stores many in one batch', async () => {
@@ -154,8 +162,8 @@ describe('remembering a mail', () => {
 });
 
 describe('forgetting a mail', () => {
-  test('waits until its line is stored, then removes its state and its data', async () => {
-    const { remember, singles, heard, deleted, flush } = bench();
+  test('waits until its line is stored, then says so in its state and removes its data', async () => {
+    const { remember, singles, heard, deleted, overruled, flush } = bench();
     const custody = custodyOf('m');
     custody.isStored = true;
     custody.message.ref = { stream: 'STORE_0', sequence: 7, offset: 0, length: FRAME.length };
@@ -167,10 +175,11 @@ describe('forgetting a mail', () => {
     custody.line = 'stored';
     await flush();
     expect(singles).toHaveLength(1);
-    expect(singles[0]).toMatchObject({ subject: 'queue.0.m.m', headers: { 'Nats-TTL': '1s' } });
+    expect(singles[0]).toMatchObject({ subject: 'queue.0.m.m', fence: { sequence: 9 } });
     expect(singles[0]!.payload).toHaveLength(0);
     expect(heard).toEqual(['forgotten m a']);
     expect(deleted).toEqual(['STORE_0 7']);
+    expect(overruled).toEqual(['queue.0.m.m 101 settled']);
   });
 
   test('follows at once when it was settled while it was being stored', async () => {

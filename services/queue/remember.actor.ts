@@ -1,7 +1,6 @@
 // Stores what must be remembered of mails: data moves from the pack to a record of its own in STORE, state goes to
-// QUEUE under the fence of the ownership, and both go away when the mail is settled: first the data, which settles it,
-// then the state, which means nothing without. One round in flight; of all partitions of an instance only a few at a
-// time, so that a dead host with 200,000 mails leaves room for the others.
+// QUEUE under the fence of the ownership, and both go away when the mail is settled. One round in flight; of all
+// partitions of an instance only a few at a time, so that a dead host with 200,000 mails leaves room for the others.
 //
 // Fails: a refused fence means that the partition has another owner: `onFenced`, nothing is retried. A full or silent
 // store leaves everything as it is (the mail stays in its pack) and the round is repeated after a pause.
@@ -11,6 +10,7 @@ import type { Link } from '#libs/nats/link.ts';
 import type { RecordToStore, RecordWriter, Stored } from '#libs/nats/records.ts';
 import { deleteRecord } from '#libs/nats/trimming.ts';
 import { type Custody, type PendingAck, takeAcks, takeReportPacks } from './custody.ts';
+import type { Erasure } from './erasure.actor.ts';
 import { FrameReader } from './frames.ts';
 import type { Gate } from './gate.ts';
 import { stateOf } from './message.ts';
@@ -24,7 +24,8 @@ const ROUND_OCTETS = 512 * 1024;
 const BATCH_FROM = 12;
 const STORE_WAIT_MS = 10_000;
 const PAUSE = { firstMs: 500, lastMs: 10_000 };
-const EMPTY = new Uint8Array(0);
+/** A state that says: the mail is settled. It overrules all before it until they are gone. */
+const SETTLED = new Uint8Array(0);
 
 export interface RememberOptions {
   partition: number;
@@ -33,6 +34,7 @@ export interface RememberOptions {
   layout: Pick<Layout, 'spoolStreams' | 'replicas'>;
   writer: Pick<RecordWriter, 'store' | 'storeAtomically'>;
   direct: Pick<DirectGet, 'bySequence'>;
+  erasure: Pick<Erasure, 'add'>;
   now: () => number;
   /** Shared by all partitions of the instance. */
   rounds: Gate;
@@ -135,29 +137,9 @@ export class Remember {
       if (custody.isStored || custody.copy !== undefined) ready.push(custody);
       else this.add(custody);
     }
-    const isWritten = ready.length === 0 || (await this.#writeStates(ready, await this.#removeData(ready)));
+    const isWritten = ready.length === 0 || (await this.#writeStates(ready));
     if (isMoved && isWritten) this.#pause.succeeded();
     else this.#pause.failed(this.#options.now());
-  }
-
-  /**
-   * Removes the data of settled mails; the result has those that are gone. That its data is gone is what settles a mail:
-   * a state that JetStream forgot to forget (libs/nats/README.md) must not bring it back.
-   */
-  async #removeData(ready: readonly Custody[]): Promise<ReadonlySet<Custody>> {
-    const { link } = this.#options;
-    const gone = new Set<Custody>();
-    const settled = ready.filter(({ message, isStored }) => message.phase === 'settled' && isStored);
-    await Promise.all(
-      settled.map(async (custody) => {
-        const { stream, sequence } = custody.message.ref;
-        if (await deleteRecord(link, stream, sequence)) gone.add(custody);
-      }),
-    );
-    if (gone.size < settled.length) {
-      this.#options.onTrouble(`STORE: ${settled.length - gone.size} settled mails cannot be removed now`);
-    }
-    return gone;
   }
 
   /** Copies frames out of their packs; true when all of them have a copy now. */
@@ -188,11 +170,11 @@ export class Remember {
     return unread === '';
   }
 
-  /** Mails that were settled meanwhile, or whose data could not be removed, get a state; they come again. */
-  async #writeStates(custodies: readonly Custody[], gone: ReadonlySet<Custody>): Promise<boolean> {
+  async #writeStates(custodies: Custody[]): Promise<boolean> {
     const writings = custodies.map((custody): Writing => {
+      const isOver = custody.message.phase === 'settled' && custody.isStored;
       const done = { acks: takeAcks(custody), reportPacks: takeReportPacks(custody) };
-      return { custody, ...done, as: gone.has(custody) ? 'settled' : 'state' };
+      return { custody, ...done, as: isOver ? 'settled' : 'state' };
     });
     const stored = await this.#storeAll(writings.map((writing) => this.#draft(writing)));
     if (stored === 'conflict') {
@@ -210,7 +192,9 @@ export class Remember {
       }
       return false;
     }
-    for (const writing of writings) this.#finish(writing);
+    writings.forEach((writing, i) => {
+      this.#finish(writing, stored[i]!);
+    });
     return true;
   }
 
@@ -219,14 +203,23 @@ export class Remember {
     const { message } = custody;
     const fence = { subject: subjects.owner(partition), sequence: epoch };
     const subject = subjects.mail(partition, message.queueId);
-    if (as === 'settled') return { subject, payload: EMPTY, id: '', fence, headers: { 'Nats-TTL': '1s' } };
+    if (as === 'settled') return { subject, payload: SETTLED, id: '', fence };
     const { payload, headers } = encodeState({ ...stateOf(message), ref: custody.copy ?? message.ref });
     return { subject, payload, id: '', fence, ...(headers !== undefined && { headers }) };
   }
 
-  #finish({ custody, as, ...done }: Writing): void {
+  #finish({ custody, as, ...done }: Writing, sequence: number): void {
     const { message } = custody;
+    const { partition, erasure } = this.#options;
+    if (custody.isStored) {
+      erasure.add({
+        subject: subjects.mail(partition, message.queueId),
+        sequence,
+        isSettled: as === 'settled',
+      });
+    }
     if (as === 'settled') {
+      void deleteRecord(this.#options.link, message.ref.stream, message.ref.sequence);
       this.#options.onForgotten(custody, done);
       return;
     }

@@ -1,7 +1,7 @@
 // Builds the mails of a partition that was just claimed from what is stored and from what the workers say.
 //
 // Fails: throws when JetStream does not let it read everything; what it cannot understand stays as it is, with a word.
-import { deleteRecord } from '#libs/nats/trimming.ts';
+import { subjects } from '#libs/nats/layout.ts';
 import type { InflightAnswer } from '#proto/postrider/v1/job.ts';
 import type { QueueContext } from './context.ts';
 import type { Dispatch } from './dispatch.actor.ts';
@@ -34,7 +34,8 @@ export async function restore(
   const answers = await askAllInflight(context.link, owner, context.liveWorkers);
   const loaded = await load(context, owner.number);
   for (const trouble of loaded.troubles) context.onTrouble(trouble);
-  bury(loaded.zombies, context);
+  const claims = { subject: subjects.owner(owner.number), sequence: owner.epoch, isSettled: false };
+  for (const overruled of [claims, ...loaded.overruled]) context.erasure.add(overruled);
   const reports = addLoaded(loaded, owner.mails, settleLog, context);
   await readUnlisted(owner.mails, context);
   for (const answer of answers) adopt(dispatch, answer);
@@ -43,14 +44,6 @@ export async function restore(
     if (custody.isStored && custody.packReaders === 0) settleLog.add(custody, []);
   }
   return { answers, reports, nextSequence: loaded.nextSequence };
-}
-
-/** States of settled mails that a crash of JetStream brought back: removed for good, in the background. */
-function bury(zombies: readonly number[], { link, counters }: QueueContext): void {
-  counters.zombies.add(zombies.length);
-  void (async () => {
-    for (const sequence of zombies) await deleteRecord(link, 'QUEUE', sequence);
-  })();
 }
 
 function addLoaded(

@@ -6,13 +6,14 @@
 //
 // Fails: `lost` when another instance claimed first; `unavailable` when JetStream does not answer.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
-import { type Layout, spoolStream, storeStream, subjects } from '#libs/nats/layout.ts';
+import { type Layout, spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
-import { lastSequence, readAll } from '#libs/nats/reading.ts';
+import { readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import { decodeIndex } from '#libs/pack/pack.ts';
 import { InflightAnswer, InflightRequest } from '#proto/postrider/v1/job.ts';
 import { type MailState, type PackIndex, PartitionOwner, SettleBatch } from '#proto/postrider/v1/mail.ts';
+import type { Overruled } from './erasure.actor.ts';
 import { decodeState } from './state-record.ts';
 
 const CLAIM_WAIT_MS = 5000;
@@ -99,8 +100,8 @@ export interface LoadedPack {
 
 export interface Loaded {
   states: MailState[];
-  /** Sequences of states in QUEUE whose mails are settled: their data is gone. */
-  zombies: number[];
+  /** Records of QUEUE that say less than newer ones. */
+  overruled: Overruled[];
   /** Settled entries by pack sequence. */
   settled: Map<number, 'all' | Set<number>>;
   settleRecords: { sequence: number; newestPack: number }[];
@@ -116,7 +117,7 @@ export async function load(stores: Stores, partition: number): Promise<Loaded> {
   const { link, layout } = stores;
   const loaded: Loaded = {
     states: [],
-    zombies: [],
+    overruled: [],
     settled: new Map(),
     settleRecords: [],
     packs: [],
@@ -130,14 +131,17 @@ export async function load(stores: Stores, partition: number): Promise<Loaded> {
       loaded.troubles.push(`${what} ${sequence} cannot be read: ${(error as Error).message}`);
     }
   };
-  const found: FoundState[] = [];
-  const states = { stream: 'QUEUE', subject: subjects.mail(partition, '*') };
-  await readAll(link, states, (record) => {
-    if (record.data.length === 0) return;
-    const { sequence } = record;
-    read('QUEUE', sequence, () => found.push({ sequence, state: decodeState(record) }));
+  const newest = new Map<string, StoredRecord>();
+  await readAll(link, { stream: 'QUEUE', subject: subjects.mail(partition, '*') }, (record) => {
+    const { subject, sequence } = record;
+    const isSettled = record.data.length === 0;
+    if (isSettled || newest.has(subject)) loaded.overruled.push({ subject, sequence, isSettled });
+    newest.set(subject, record);
   });
-  await keepLiving(stores, partition, found, loaded);
+  for (const record of newest.values()) {
+    if (record.data.length === 0) continue;
+    read('QUEUE', record.sequence, () => loaded.states.push(decodeState(record)));
+  }
   await readAll(link, { stream: 'SETTLE', subject: subjects.settle(partition) }, (record) => {
     read('SETTLE', record.sequence, () => addLines(loaded, record.sequence, SettleBatch.decode(record.data)));
   });
@@ -151,38 +155,6 @@ export async function load(stores: Stores, partition: number): Promise<Loaded> {
     });
   });
   return loaded;
-}
-
-interface FoundState {
-  sequence: number;
-  state: MailState;
-}
-
-/**
- * Parts the states of mails whose data is still in STORE from those of settled ones. Gone means: the stream has come so
- * far, and its leader does not have the record. Throws when JetStream does not answer.
- */
-async function keepLiving(
-  stores: Stores,
-  partition: number,
-  found: readonly FoundState[],
-  loaded: Loaded,
-): Promise<void> {
-  if (found.length === 0) return;
-  const { link, layout, direct } = stores;
-  const stream = storeStream(partition, layout);
-  const there = new Set<number>();
-  await readAll(link, { stream, subject: subjects.store(partition), headersOnly: true }, (record) => {
-    there.add(record.sequence);
-  });
-  const newest = await lastSequence(link, stream);
-  for (const { sequence, state } of found) {
-    const { ref } = state;
-    const isListed = ref === undefined || ref.stream !== stream || there.has(ref.sequence);
-    if (isListed || ref.sequence > newest) loaded.states.push(state);
-    else if ((await direct.bySequence(stream, ref.sequence)).kind !== 'missing') loaded.states.push(state);
-    else loaded.zombies.push(sequence);
-  }
 }
 
 /** The index of a pack. Throws when it has none. */

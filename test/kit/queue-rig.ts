@@ -26,6 +26,7 @@ import {
   type Reply,
 } from '#proto/postrider/v1/mail.ts';
 import { RouteAnswer, RouteRequest, type Site, Transport } from '#proto/postrider/v1/route.ts';
+import { Erasure } from '../../services/queue/erasure.actor.ts';
 import { Gate, restAsLong } from '../../services/queue/gate.ts';
 import { Interned } from '../../services/queue/interned.ts';
 import type { MessagePolicy } from '../../services/queue/message-reviews.ts';
@@ -65,21 +66,11 @@ export interface RunningQueue {
   inDoubt: string[];
   /** Partitions lost against its will. */
   lost: number[];
-  /** States of settled mails that it found and removed. */
-  zombies: Counting;
   /** For the others it is gone from now on, and it hears nothing of them; but it goes on. */
   seemDead(): void;
   stop(): Promise<void>;
   /** As kill -9 would. */
   kill(): Promise<void>;
-}
-
-class Counting {
-  count = 0;
-
-  add(n: number): void {
-    this.count += n;
-  }
 }
 
 export type RouteOf = Site | { failed: Reply } | { deferred: Reply };
@@ -150,7 +141,6 @@ export class QueueRig {
     const inDoubt: string[] = [];
     const lost: number[] = [];
     const nobody = { add: () => {} };
-    const zombies = new Counting();
     const desk = new SiteDesk({ link, shards: SHARDS, now: Date.now });
     const context: SharedContext = {
       link,
@@ -158,6 +148,7 @@ export class QueueRig {
       layout: this.layout,
       writer: new RecordWriter(link),
       direct: new DirectGet(link),
+      erasure: new Erasure(link),
       routes: new Routes(link, Date.now),
       tracing: Tracing.off(),
       interned: new Interned(),
@@ -174,7 +165,6 @@ export class QueueRig {
         outcomes: new Tally(nobody, 'outcome'),
         reports: nobody,
         resent: nobody,
-        zombies,
       },
     };
     const queue = new Queue(context, (partition) => lost.push(partition));
@@ -204,7 +194,6 @@ export class QueueRig {
       troubles,
       inDoubt,
       lost,
-      zombies,
       seemDead: () => heartbeats.cut(),
       stop: () => end(() => queue.stop()),
       kill: () => end(async () => queue.abandon()),
