@@ -52,7 +52,7 @@ function parse(): Options {
     .option('--node-options <words>', 'options for Node, for all services', '')
     .option('--backlog', 'instead: what many mails for a dead host do to the mails of another')
     .option('--backlog-mails <n>', 'mails for the dead host', '200000')
-    .option('--backlog-seconds <n>', 'how long each latency is measured', '30');
+    .option('--backlog-seconds <n>', 'how long each latency is measured', '60');
   return command.parse().opts<Options>();
 }
 
