@@ -16,7 +16,7 @@ export type ApiAnswer<T> =
 
 /** Asks `$JS.API.<call>`. */
 export async function callApi<T>(
-  link: Link,
+  link: Pick<Link, 'request'>,
   call: string,
   request: unknown,
   timeoutMs: number,

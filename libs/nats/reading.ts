@@ -24,11 +24,17 @@ const CHECK_MS = 1000;
 const CONTROL = 100;
 const READ_ALL_WAIT_MS = 120_000;
 
+/** Idle while records should come: so often means that they went away meanwhile. */
+const IDLES_MAX = 5;
+
+/** What reading needs of a link. */
+export type ReadingLink = Pick<Link, 'instance' | 'connected' | 'request' | 'publish' | 'subscribeRecords'>;
+
 let consumers = 0;
 
 /** One life of a push consumer; speaks of its records, its idleness and its end. */
 class PushConsumer {
-  readonly #link: Link;
+  readonly #link: ReadingLink;
   readonly #query: ReadQuery;
   readonly #hear: ConsumerListener;
   readonly #heartbeatMs: number;
@@ -37,7 +43,7 @@ class PushConsumer {
   #delivered = 0;
   #heardAtMs = 0;
 
-  constructor(link: Link, query: ReadQuery, heartbeatMs: number, hear: ConsumerListener) {
+  constructor(link: ReadingLink, query: ReadQuery, heartbeatMs: number, hear: ConsumerListener) {
     this.#link = link;
     this.#query = query;
     this.#hear = hear;
@@ -127,7 +133,7 @@ class PushConsumer {
 interface ConsumerListener {
   /** `pending`: records that follow it now. */
   onRecord(record: StoredRecord, pending: number): void;
-  /** Nothing to read at this moment. */
+  /** Nothing came for a while: because there is nothing, or because the server has no time. */
   onIdle(): void;
   /** Records were lost between it and us. */
   onBroken(): void;
@@ -228,7 +234,7 @@ export class Follower {
 
 /** Hears every record that is there now, in order. Throws when that takes longer than two minutes. */
 export async function readAll(
-  link: Link,
+  link: ReadingLink,
   query: ReadQuery,
   onRecord: (record: StoredRecord) => void,
 ): Promise<void> {
@@ -245,8 +251,9 @@ export async function readAll(
   throw new Error(`cannot read ${query.subject} of ${query.stream}: JetStream does not answer`);
 }
 
+/** Done when the consumer has nothing left, by number: a busy server is idle while records wait. */
 function readOnce(
-  link: Link,
+  link: ReadingLink,
   query: ReadQuery,
   from: number,
   untilMs: number,
@@ -258,12 +265,20 @@ function readOnce(
       consumer.remove();
       resolve(how);
     };
+    let left: number | undefined;
+    let idles = 0;
     const consumer = new PushConsumer(link, query, 1000, {
       onRecord: (record, pending) => {
+        left = pending;
+        idles = 0;
         onRecord(record);
         if (pending === 0) end('done');
       },
-      onIdle: () => end('done'),
+      onIdle: () => {
+        idles += 1;
+        if (left === 0) end('done');
+        else if (idles >= IDLES_MAX) end('broken');
+      },
       onBroken: () => end('broken'),
     });
     const timer = setInterval(() => {
@@ -272,6 +287,7 @@ function readOnce(
     void consumer.create(from).then((pending) => {
       if (pending === undefined) end('broken');
       else if (pending === 0) end('done');
+      else left ??= pending;
     });
   });
 }
