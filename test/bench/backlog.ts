@@ -23,7 +23,8 @@ const HEALTHY_PER_SECOND = 500;
 const OCTETS = 4096;
 /** A p99 is the median of those of every ten seconds. */
 const WINDOW_MAILS = HEALTHY_PER_SECOND * 10;
-const WITHIN_MS = 600_000;
+const STORED_WITHIN_MS = 600_000;
+const KNOWN_WITHIN_MS = 120_000;
 
 interface Latency {
   median: number;
@@ -122,7 +123,7 @@ class BacklogBench {
     );
     await this.#waiting(mails);
     const rest = async () => ((await this.#gauge('postrider_queue_open_packs')) === 0 ? true : undefined);
-    await this.#cluster.until('every waiting mail has a record of its own', rest, WITHIN_MS);
+    await this.#cluster.until('every waiting mail has a record of its own', rest, STORED_WITHIN_MS);
     this.#say(`all deferred and stored after ${((performance.now() - startAt) / 1000).toFixed(1)} s`);
   }
 
@@ -133,7 +134,7 @@ class BacklogBench {
   async #waiting(mails: number): Promise<void> {
     const known = async () =>
       ((await this.#gauge('postrider_queue_mails')) ?? 0) >= mails ? true : undefined;
-    await this.#cluster.until(`the queue knows ${mails} mails`, known, WITHIN_MS);
+    await this.#cluster.until(`the queue knows ${mails} mails`, known, KNOWN_WITHIN_MS);
   }
 
   /** Resident octets by process. */

@@ -52,6 +52,10 @@ export class Cluster {
   readonly folder: string;
   readonly nats: Nats;
   readonly #members = new Map<ServiceName, Member[]>();
+  /** The services end when their channel closes; NATS has none. */
+  readonly #onExit = (): void => {
+    process.kill(this.nats.pid, 'SIGKILL');
+  };
 
   private constructor(folder: string, nats: Nats) {
     this.folder = folder;
@@ -62,6 +66,7 @@ export class Cluster {
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const folder = mkdtempSync(join(options.parentFolder ?? tmpdir(), 'postrider-cluster-'));
     const cluster = new Cluster(folder, await startNats({ storageMax: STORAGE_OCTETS_MAX }));
+    process.once('exit', cluster.#onExit);
     for (const made of ['config', 'log', 'mail']) mkdirSync(join(folder, made));
     try {
       for (const service of SERVICES) await cluster.#declare(service, options);
@@ -189,6 +194,7 @@ export class Cluster {
     for (const service of [...SERVICES].reverse()) {
       await Promise.all((this.#members.get(service) ?? []).map((member) => member.process.stop()));
     }
+    process.removeListener('exit', this.#onExit);
     await this.nats.stop();
     if (folder === 'remove') rmSync(this.folder, { recursive: true, force: true });
   }
