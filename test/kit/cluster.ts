@@ -54,7 +54,11 @@ export class Cluster {
   readonly #members = new Map<ServiceName, Member[]>();
   /** The services end when their channel closes; NATS has none. */
   readonly #onExit = (): void => {
-    process.kill(this.nats.pid, 'SIGKILL');
+    try {
+      process.kill(this.nats.pid, 'SIGKILL');
+    } catch {
+      // It is gone already.
+    }
   };
 
   private constructor(folder: string, nats: Nats) {
