@@ -28,7 +28,8 @@ export function makeLogger({ service, instance, level, destination }: LoggerOpti
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }), log: spellOutTrace },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  // Each line is written before the call returns: the last ones of a process that ends are those that matter.
+  return pino(options, destination ?? pino.destination({ fd: 1, sync: true }));
 }
 
 /** Words of an SDK message, without the parts that change. */
