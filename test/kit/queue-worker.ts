@@ -166,8 +166,8 @@ export class FakeWorker {
   #acked({ partition, epoch, attemptIds }: OutcomeAck): void {
     if (epoch < (this.#epochs.get(partition) ?? 0)) return;
     for (const id of attemptIds) {
-      this.unacknowledged.delete(id);
-      this.acknowledged.push(id);
+      // An outcome that was told twice is acknowledged twice.
+      if (this.unacknowledged.delete(id)) this.acknowledged.push(id);
     }
   }
 
