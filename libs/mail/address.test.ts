@@ -126,6 +126,13 @@ describe('the parts of an address', () => {
     expect(domainOf(address)).toBe(domain);
   });
 
+  test.each([
+    ['user@Example.COM', 'example.com'],
+    ['"a@b"@c.example', 'c.example'],
+    ['Postmaster', ''],
+    ['user@[192.0.2.1]', '[192.0.2.1]'],
+  ])('%s is of "%s"', (path, domain) => expect(domainOf(path)).toBe(domain));
+
   test('a domain name is no literal and not too long', () => {
     expect(isDomainName('mx-1.example.com')).toBe(true);
     for (const text of ['', '[192.0.2.1]', 'a b', 'a..b', 'a.b\n', Array(5).fill(label63).join('.')]) {

@@ -1,4 +1,5 @@
 // The octets of packs: frames of mails one after the other, and the index that travels in the record's header. Pure.
+import { domainOf } from '#libs/mail/address.ts';
 import { type DomainRun, Envelope, PackIndex } from '#proto/postrider/v1/mail.ts';
 
 /** One mail: a frame is `uint32 big endian length of Envelope | Envelope | prepended | data`. */
@@ -46,8 +47,7 @@ export function domainRuns(forwardPaths: readonly string[]): DomainRun[] {
   const runs: DomainRun[] = [];
   let last: DomainRun | undefined;
   for (const path of forwardPaths) {
-    const at = path.lastIndexOf('@');
-    const domain = at < 0 ? '' : path.slice(at + 1).toLowerCase();
+    const domain = domainOf(path);
     if (last?.domain === domain) last.count += 1;
     else {
       last = { domain, count: 1 };

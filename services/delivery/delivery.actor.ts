@@ -2,6 +2,7 @@
 // order: give back what waits, finish what runs, say goodbye.
 
 import { hostname } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '#libs/config/schema.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Link } from '#libs/nats/link.ts';
@@ -150,8 +151,4 @@ export class Delivery {
 /** Tests that scale the timeouts down need a finer clock. */
 function sweepMsOf(timeoutScale: number): number {
   return Math.max(10, Math.min(SWEEP_MS, Math.round(SWEEP_MS * timeoutScale * 4)));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, ms));
 }

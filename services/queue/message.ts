@@ -73,11 +73,6 @@ function newRecipient(domain: string): Recipient {
   };
 }
 
-/** The domain of a forward-path, lower case; "" for a bare Postmaster. */
-export function domainOf(forwardPath: string): string {
-  return forwardPath.slice(forwardPath.lastIndexOf('@') + 1 || forwardPath.length).toLowerCase();
-}
-
 /** One domain per recipient, in the order of the envelope. Empty when the index does not list them. */
 export function domainsOf(entry: PackEntry, interned: Interned): string[] {
   const domains: string[] = [];

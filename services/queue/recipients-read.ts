@@ -1,11 +1,12 @@
 // Reads the recipients of a mail out of its envelope, when there was no room for them in its pack's index.
 //
 // Fails: false when the envelope cannot be read now.
+import { domainOf } from '#libs/mail/address.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Custody } from './custody.ts';
 import { FrameReader } from './frames.ts';
 import type { Interned } from './interned.ts';
-import { domainOf, recipientsOf } from './message.ts';
+import { recipientsOf } from './message.ts';
 
 export interface RecipientsSource {
   direct: Pick<DirectGet, 'bySequence'>;

@@ -1,5 +1,6 @@
 // When a deferred recipient is tried again: the configured schedule, jittered by up to 10 % from the queue id, so that
 // mails that were deferred together do not come back together, and a restart computes the same times.
+import { hash32 } from '#libs/mail/hash.ts';
 
 export interface RetryPolicy {
   /** Waits after the first, second, ... deferral, milliseconds; the last one repeats. */
@@ -8,13 +9,9 @@ export interface RetryPolicy {
   delayWarningAfterMs: number;
 }
 
-/** FNV-1a over the queue id with a final mix (ids that follow each other must be far apart), from -1 to 1. */
+/** From -1 to 1; queue ids that follow each other are far apart. */
 function jitterOf(queueId: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < queueId.length; i++) hash = Math.imul(hash ^ queueId.charCodeAt(i), 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (((hash ^ (hash >>> 16)) >>> 0) / 0xffffffff) * 2 - 1;
+  return (hash32(queueId) / 0xffffffff) * 2 - 1;
 }
 
 /** The time of the next attempt, milliseconds since 1970; `deferrals` counts the one that just happened (>= 1). */

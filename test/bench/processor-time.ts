@@ -52,14 +52,6 @@ export function treeSeconds(root: number): number {
   return total;
 }
 
-/** The child of this process whose command has that name (the kernel keeps 15 characters). */
-export function childNamed(name: string): number | undefined {
-  return allPids().find((pid) => {
-    const times = processTimes(pid);
-    return times?.parent === process.pid && times.name === name.slice(0, 15);
-  });
-}
-
 /** Octets of memory that a process holds (resident); 0 when it is gone. */
 export function residentOctets(pid: number): number {
   try {

@@ -21,12 +21,6 @@ export interface CrashOptions {
   say: (line: string) => void;
 }
 
-export interface CrashResult {
-  ledger: Ledger;
-  /** Ends of the logs, when a promise was broken or something did not come back. */
-  cluster: Cluster;
-}
-
 const OCTETS = 4096;
 const SESSIONS = 40;
 /** Between the final dot and its reply: makes the window in which a worker's death leaves a doubt wide enough to hit. */

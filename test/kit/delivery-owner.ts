@@ -1,6 +1,6 @@
 // Plays the owner of a partition towards delivery workers: stores mails in packs, sends jobs, hears what workers say of
 // them, and acknowledges only when a test wants it.
-import { setTimeout as pause } from 'node:timers/promises';
+
 import { type Layout, spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
@@ -19,6 +19,7 @@ import {
 } from '#proto/postrider/v1/job.ts';
 import { BodyType, type SpoolRef } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
+import { waitUntil } from './wait-until.ts';
 
 export interface OwnedMail {
   from?: string;
@@ -161,10 +162,6 @@ function frameOf(queueId: string, { from = 's@x.test', to, text = 'hello' }: Own
 }
 
 /** Resolves when `condition` holds; rejects after `timeoutMs`. */
-export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
-  const untilMs = Date.now() + timeoutMs;
-  while (!condition()) {
-    if (Date.now() > untilMs) throw new Error(`waited in vain for ${condition}`);
-    await pause(10);
-  }
+export function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+  return waitUntil(condition, timeoutMs);
 }

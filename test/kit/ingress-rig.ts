@@ -1,5 +1,6 @@
 // The ingress service on a bench: a real nats-server, real listeners and sockets, and a resolver that is a few lines here.
 // What it stored is read back from the streams.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,7 @@ import type { ListenerReady } from '../../services/ingress/listener.actor.ts';
 import { testCertificate, testKey } from './certificate.ts';
 import type { ConfigInput } from './cluster.ts';
 import { type NatsOptions, type NatsServer, startNats } from './nats-server.ts';
+import { waitUntil } from './wait-until.ts';
 
 /** A mail as it is in the streams. */
 export interface SpooledMail {
@@ -30,16 +32,11 @@ export interface SpooledMail {
   pack: StoredRecord;
 }
 
-const POLL_MS = 10;
 const UNTIL_MS = 10_000;
 
 /** Resolves when the condition holds; rejects after ten seconds. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const untilMs = Date.now() + UNTIL_MS;
-  while (!(await condition())) {
-    if (Date.now() > untilMs) throw new Error('waited in vain');
-    await new Promise((done) => setTimeout(done, POLL_MS));
-  }
+export function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  return waitUntil(condition, UNTIL_MS);
 }
 
 export class IngressRig {

@@ -1,12 +1,12 @@
 // A real nats-server for tests: JetStream with sync always, its own store in a temporary folder, loopback only.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectLink } from '#libs/nats/link.ts';
 import { cachedNatsServer, findNatsServer } from '../../deploy/local/find-nats.mjs';
+import { freePort } from './cluster-ports.ts';
 
 export interface NatsOptions {
   /** Octets that JetStream may store; 20 GB when absent. */
@@ -25,15 +25,6 @@ export interface NatsServer {
   restart(): Promise<void>;
   /** Ends it and removes its store. */
   stop(): Promise<void>;
-}
-
-/** A port that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 async function binary(): Promise<string> {

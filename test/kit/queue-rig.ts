@@ -1,6 +1,5 @@
 // The queue on a bench: real Queue instances on a real nats-server, between a fake ingress and resolver (here) and fake
 // workers (queue-worker.ts).
-import { setTimeout as pause } from 'node:timers/promises';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import { type Layout, spoolStream, storeStream, subjects } from '#libs/nats/layout.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
@@ -38,6 +37,7 @@ import { Tally } from '../../services/queue/tally.ts';
 import { CutLink } from './cut-link.ts';
 import { type NatsServer, startNats } from './nats-server.ts';
 import { FakeWorker } from './queue-worker.ts';
+import { waitUntil } from './wait-until.ts';
 
 export const SHARDS = 4;
 
@@ -80,12 +80,8 @@ export function siteOf(name: string): Site {
 }
 
 /** Waits until it is true. Throws when that takes too long. */
-export async function until(isTrue: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
-  const untilMs = Date.now() + timeoutMs;
-  while (!(await isTrue())) {
-    if (Date.now() > untilMs) throw new Error(`not within ${timeoutMs} ms: ${isTrue}`);
-    await pause(10);
-  }
+export function until(isTrue: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+  return waitUntil(isTrue, timeoutMs);
 }
 
 export class QueueRig {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type NatsServer, startNats } from '#kit/nats-server.ts';
+import { waitUntil } from '#kit/wait-until.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
@@ -39,12 +40,8 @@ const record = (subject: string, payload: string, id = '') => ({
 });
 
 /** Resolves when `condition` holds; fails the test after five seconds. */
-async function until(condition: () => boolean): Promise<void> {
-  const untilMs = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > untilMs) throw new Error('waited in vain');
-    await new Promise((done) => setTimeout(done, 10));
-  }
+function until(condition: () => boolean): Promise<void> {
+  return waitUntil(condition, 5000);
 }
 
 describe('Streams', () => {

@@ -1,4 +1,5 @@
 // `npm start`, as a user has it: real processes, real sockets, a real nats-server.
+
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -10,6 +11,7 @@ import { freePort, freePorts } from '#kit/cluster-ports.ts';
 import { SmtpClient } from '#kit/load-client.ts';
 import { type SmtpSink, startSmtpSink } from '#kit/smtp-sink.ts';
 import { processesWith, Starter } from '#kit/starter.ts';
+import { waitUntil } from '#kit/wait-until.ts';
 
 const MINUTES = 60_000;
 const MAIL = Buffer.from('Subject: caf\xe9\r\n\r\n.dot\r\n..dots\r\nlast\r\n', 'latin1');
@@ -48,12 +50,8 @@ async function started(...more: string[]): Promise<Starter> {
   return starter;
 }
 
-async function until(condition: () => boolean, what = 'it'): Promise<void> {
-  const end = Date.now() + 30_000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`${what} did not happen`);
-    await pause(25);
-  }
+function until(condition: () => boolean, what = 'it'): Promise<void> {
+  return waitUntil(condition, 30_000, what);
 }
 
 /** Offers the mail once; the last reply. */

@@ -1,0 +1,17 @@
+// Waits for what a test has set going, by looking again and again.
+import { setTimeout as pause } from 'node:timers/promises';
+
+const LOOK_AGAIN_MS = 10;
+
+/** Resolves when the condition holds; rejects after `timeoutMs` with `what` did not happen (the condition's text). */
+export async function waitUntil(
+  isTrue: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+  what = `${isTrue}`,
+): Promise<void> {
+  const untilMs = Date.now() + timeoutMs;
+  while (!(await isTrue())) {
+    if (Date.now() > untilMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await pause(LOOK_AGAIN_MS);
+  }
+}
