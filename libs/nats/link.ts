@@ -45,7 +45,8 @@ interface Open {
   onAnswer: (answer: RecordAnswer) => void;
 }
 
-const EMPTY = new Uint8Array(0);
+/** No payload. */
+export const NO_PAYLOAD = new Uint8Array(0);
 const SWEEP_MS = 100;
 const NO_RESPONDERS = 503;
 
@@ -80,7 +81,7 @@ export class Link {
   readonly #connection: NatsConnection;
   readonly #inbox: string;
   readonly #open = new Map<number, Open>();
-  readonly #onReconnected: (() => void)[] = [];
+  readonly #onReconnected = new Set<() => void>();
   readonly #sweeper: NodeJS.Timeout;
   readonly #onStatus: (status: string) => void;
   #connected = true;
@@ -197,9 +198,13 @@ export class Link {
     });
   }
 
-  /** `hear` is called whenever the connection is back; subscriptions are there again by then. */
-  onReconnected(hear: () => void): void {
-    this.#onReconnected.push(hear);
+  /**
+   * `hear` is called whenever the connection is back; subscriptions are there again by then. What is returned ends it:
+   * until then the link keeps `hear` and all that it refers to.
+   */
+  onReconnected(hear: () => void): () => void {
+    this.#onReconnected.add(hear);
+    return () => this.#onReconnected.delete(hear);
   }
 
   /** Resolves when the server has everything that was published; at once when disconnected. */
@@ -263,7 +268,7 @@ export class Link {
 
   #back(): void {
     this.#connected = true;
-    for (const hear of this.#onReconnected) hear();
+    for (const hear of [...this.#onReconnected]) hear();
   }
 }
 
@@ -324,6 +329,3 @@ export async function connectLink(options: LinkOptions): Promise<Link> {
     }
   }
 }
-
-/** No payload. */
-export const NO_PAYLOAD = EMPTY;

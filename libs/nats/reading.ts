@@ -175,13 +175,14 @@ export class Follower {
   #consumer: PushConsumer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #state: 'idle' | 'making' | 'reading' | 'stopped' = 'idle';
+  readonly #stopHearing: () => void;
 
   constructor(link: Link, query: ReadQuery, onRecord: (record: StoredRecord) => void) {
     this.#link = link;
     this.#query = query;
     this.#onRecord = onRecord;
     this.#next = query.fromSequence ?? 1;
-    link.onReconnected(() => this.#again());
+    this.#stopHearing = link.onReconnected(() => this.#again());
   }
 
   /** Resolves when the first try to read is made; later ones follow by themselves. */
@@ -192,6 +193,7 @@ export class Follower {
 
   async stop(): Promise<void> {
     this.#state = 'stopped';
+    this.#stopHearing();
     clearInterval(this.#timer);
     this.#consumer?.remove();
     this.#consumer = undefined;

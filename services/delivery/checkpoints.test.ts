@@ -34,7 +34,10 @@ function rig() {
       const { worker, attemptIds } = Checkpoint.decode(payload);
       log.push(`${worker} says ${attemptIds.join()} on ${subject}`);
     },
-    onReconnected: (hear: () => void) => void reconnected.push(hear),
+    onReconnected: (hear: () => void) => {
+      reconnected.push(hear);
+      return () => {};
+    },
   };
   const departure = new Departure();
   const onPassed = (attemptId: string) => void log.push(`mark ${attemptId}`);

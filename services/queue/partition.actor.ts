@@ -44,8 +44,6 @@ export class Partition implements DispatchOwner, Leaser {
   #remember!: Remember;
   #reports!: Reports;
   #follower: Follower | undefined;
-  /** Who hears of new packs: nobody once the partition is given up, although the link keeps the follower. */
-  readonly #arrivals: { owner: Partition | undefined } = { owner: this };
   #subscriptions: LinkSubscription[] = [];
   /** What workers said while the partition was being loaded. */
   #early: OutcomeBatch[] = [];
@@ -117,10 +115,7 @@ export class Partition implements DispatchOwner, Leaser {
       headersOnly: true,
       fromSequence: restored.nextSequence,
     };
-    const arrivals = this.#arrivals;
-    this.#follower = new Follower(this.#context.link, query, (record) => {
-      if (arrivals.owner !== undefined) arrivals.owner.#arrived(record);
-    });
+    this.#follower = new Follower(this.#context.link, query, (record) => this.#arrived(record));
   }
 
   #subscribe(): void {
@@ -354,7 +349,6 @@ export class Partition implements DispatchOwner, Leaser {
     this.phase = 'gone';
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     void this.#follower?.stop();
-    this.#arrivals.owner = undefined;
     this.#dispatch.drop();
     this.#context.desk.withdraw(this);
     for (const custody of this.mails.all()) endMailSpan(custody, 'given up');

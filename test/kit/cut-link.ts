@@ -28,8 +28,8 @@ export class CutLink {
     });
   }
 
-  onReconnected(hear: () => void): void {
-    this.#link.onReconnected(hear);
+  onReconnected(hear: () => void): () => void {
+    return this.#link.onReconnected(hear);
   }
 
   flush(): Promise<void> {
