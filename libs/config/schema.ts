@@ -13,6 +13,19 @@ const endpoint = z
     'expected host:port, [address]:port or unix:/path',
   );
 
+/** A network such as "192.0.2.0/24"; checked in contradictions.ts. */
+const network = z.string().min(1);
+
+/** One port per service; 0 lets the system choose. */
+const servicePorts = z
+  .strictObject({
+    ingress: port.default(0),
+    queue: port.default(0),
+    resolver: port.default(0),
+    delivery: port.default(0),
+  })
+  .prefault({});
+
 const listener = z.strictObject({
   address: z.string().default('127.0.0.1'),
   /** 0 lets the system choose. */
@@ -22,6 +35,16 @@ const listener = z.strictObject({
   role: z.enum(['mx', 'relay']).default('relay'),
   /** none offers no TLS; starttls offers it when a certificate is configured; implicit speaks TLS from the start. */
   tls: z.enum(['none', 'starttls', 'implicit']).default('starttls'),
+  /**
+   * Every connection begins with a PROXY header, version 1 or 2, that names the client; only these networks (load
+   * balancers) may connect. Absent means that the peer is the client. Not for a Unix socket.
+   */
+  proxyProtocol: z
+    .strictObject({
+      trusted: z.array(network).min(1),
+      headerWaitMax: duration('100 ms', '30 s').default(5_000),
+    })
+    .optional(),
 });
 
 const localDomain = z.strictObject({
@@ -42,8 +65,30 @@ const route = z.strictObject({
   to: endpoint,
 });
 
+/** Who we are to NATS. Always files, which a Secret can hold: never a value, never the environment. */
+const natsCredentials = z.union([
+  z.strictObject({ userFile: z.string().min(1), passwordFile: z.string().min(1) }),
+  /** Holds an nkey seed ("SU..."). */
+  z.strictObject({ nkeySeedFile: z.string().min(1) }),
+  /** A .creds file: JWT and seed. */
+  z.strictObject({ credsFile: z.string().min(1) }),
+]);
+
+const natsTls = z.strictObject({
+  /** PEM files. Without `ca` the system's authorities are trusted; certificate and key go together. */
+  ca: z.string().min(1).optional(),
+  certificate: z.string().min(1).optional(),
+  key: z.string().min(1).optional(),
+});
+
 const nats = z.strictObject({
+  /** One server or several of a cluster, separated by commas. */
   url: z.string().default('nats://127.0.0.1:4222'),
+  credentials: natsCredentials.optional(),
+  /** For tls:// servers and those that demand TLS. */
+  tls: natsTls.optional(),
+  /** auto makes the streams at start; check waits until a job (postrider provision) has made them. */
+  provision: z.enum(['auto', 'check']).default('auto'),
   /** Copies of every record: 1 on one machine, 3 in a cluster. */
   replicas: z.number().int().min(1).max(5).default(1),
   /** Fixed for the life of the data: part of every queue id. */
@@ -80,6 +125,8 @@ const limits = z.strictObject({
 const delivery = z.strictObject({
   /** Connections to one site, cluster-wide. */
   siteConnectionsMax: z.number().int().min(1).max(10_000).default(20),
+  /** Connections of one worker, to all sites together. */
+  connectionsMax: z.number().int().min(1).max(50_000).default(4000),
   /** Mails over one connection before it is closed; 0 means no limit. */
   connectionMailsMax: z.number().int().min(0).default(0),
   connectionIdleMax: duration('100 ms', '10 min').default(5_000),
@@ -119,14 +166,31 @@ const telemetry = z.strictObject({
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Prometheus endpoints, one per service; 0 lets the system choose. */
   metricsAddress: z.string().default('127.0.0.1'),
-  metricsPorts: z
+  metricsPorts: servicePorts,
+  /** Mail from or to these is always traced, whatever the ratio. */
+  alwaysSample: z
     .strictObject({
-      ingress: port.default(0),
-      queue: port.default(0),
-      resolver: port.default(0),
-      delivery: port.default(0),
+      addresses: z.array(z.string().min(3).toLowerCase()).default([]),
+      /** Without their subdomains. */
+      domains: z.array(domainName).default([]),
     })
     .prefault({}),
+});
+
+/** grpc.health.v1, plaintext and nothing else: what probes of an orchestrator ask. */
+const health = z.strictObject({
+  address: z.string().default('127.0.0.1'),
+  ports: servicePorts,
+});
+
+/** What a stop waits for; an orchestrator's grace period must be longer than their sum. */
+const drain = z.strictObject({
+  /** Between "not ready" and the first refusal, so that load balancers look elsewhere. */
+  wait: duration('0 s', '5 min').default(0),
+  /** Mail data that is arriving may take so long; then it is cut with 421. */
+  sessions: duration('1 s', '15 min').default(15_000),
+  /** Attempts that run may take so long; RFC 5321 section 4.5.3.2.6 gives the reply to the final dot 10 min. */
+  attempts: duration('1 s', '15 min').default(20_000),
 });
 
 const admin = z.strictObject({
@@ -156,6 +220,8 @@ export const configSchema = z.strictObject({
   dns: dns.prefault({}),
   telemetry: telemetry.prefault({}),
   admin: admin.prefault({}),
+  health: health.prefault({}),
+  drain: drain.prefault({}),
 });
 
 /** The checked configuration: durations in milliseconds, sizes in octets. */
