@@ -12,6 +12,7 @@ import type { Config } from '#libs/config/schema.ts';
 import { logSdkTrouble, makeLogger } from './logger.ts';
 import { Metrics } from './metrics.ts';
 import { serveMetrics } from './metrics-endpoint.ts';
+import { placeAttributes, releaseVersion } from './place.ts';
 import { registerProcessGauges } from './process-gauges.ts';
 import { Tracing } from './tracing.ts';
 
@@ -91,6 +92,8 @@ export async function startTelemetry(config: Config, service: ServiceName): Prom
     'service.namespace': SCOPE,
     'service.name': `${SCOPE}-${service.name}`,
     'service.instance.id': service.instance,
+    'service.version': releaseVersion(),
+    ...placeAttributes(process.env),
   });
   const exporter = new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });
   const meterProvider = new MeterProvider({ resource, readers: [exporter] });

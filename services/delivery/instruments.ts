@@ -1,7 +1,7 @@
 // What this worker shows of itself: a span and a count per attempt, gauges of its sites and connections. No recipient
 // addresses.
 import type { Metrics } from '#libs/telemetry/metrics.ts';
-import type { Tracing } from '#libs/telemetry/tracing.ts';
+import type { SpanAttributes, Tracing } from '#libs/telemetry/tracing.ts';
 import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { Attempt } from './attempt.ts';
 import type { SiteTotals } from './sites.actor.ts';
@@ -54,16 +54,20 @@ export class Instruments {
   }
 
   begun(attempt: Attempt, siteKey: string): void {
-    const { job } = attempt;
-    if (job.trace === undefined) return;
-    const attributes = {
+    const { job, startedAtMs } = attempt;
+    const { trace, ownTrace } = job;
+    if (!ownTrace && trace === undefined) return;
+    const attributes: SpanAttributes = {
       'mail.queue_id': job.queueId,
       'mail.attempt': job.attempts + 1,
       'mail.site': siteKey,
     };
-    attempt.span = job.ownTrace
-      ? this.#tracing.startRoot('deliver attempt', { kind: 'client', attributes, links: [job.trace] })
-      : this.#tracing.start('deliver attempt', job.trace, { kind: 'client', attributes });
+    if (job.dueAtMs !== undefined) attributes['mail.wait_ms'] = startedAtMs - job.dueAtMs;
+    if (job.acceptedAtMs !== undefined) attributes['mail.queue_ms'] = startedAtMs - job.acceptedAtMs;
+    const links = trace === undefined ? [] : [trace];
+    attempt.span = ownTrace
+      ? this.#tracing.startRoot('deliver attempt', { kind: 'client', attributes, links, keep: 'always' })
+      : this.#tracing.start('deliver attempt', trace, { kind: 'client', attributes });
   }
 
   finished(attempt: Attempt, outcome: Outcome, nowMs: number): void {
@@ -72,13 +76,15 @@ export class Instruments {
     const { span } = attempt;
     if (span === undefined) return;
     attempt.span = undefined;
+    outcome.trace = span.context;
     const { reply } = outcome;
+    const [tlsVersion = '', tlsCipher = ''] = outcome.tls.split(' ');
     span.set({
       'smtp.status_code': reply?.code ?? 0,
       'smtp.enhanced_code': reply?.enhanced ?? '',
-      'tls.protocol.version': outcome.tls,
       'server.address': reply?.host ?? '',
       'mail.outcome': NAME_OF[outcome.kind] ?? '',
+      ...(tlsVersion !== '' && { 'tls.protocol.version': tlsVersion, 'tls.cipher': tlsCipher }),
     });
     if (outcome.kind === OutcomeKind.DEFERRED || outcome.kind === OutcomeKind.FAILED) {
       span.fail(`${reply?.code ?? 0} ${reply?.enhanced ?? ''}`);

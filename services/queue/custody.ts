@@ -8,6 +8,8 @@ import type { Timed } from './timers.ts';
 export interface PendingAck {
   worker: string;
   attemptId: string;
+  /** Ends when the outcome is stored; absent when the attempt's trace is not kept. */
+  span?: LiveSpan | undefined;
 }
 
 /**

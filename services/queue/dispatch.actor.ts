@@ -8,10 +8,12 @@ import type { Site } from '#proto/postrider/v1/route.ts';
 import { type Attempt, AttemptLedger } from './attempts.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody, PendingAck } from './custody.ts';
+import { dispatchMailSpan, dueAtMsOf, traceOfAttempt } from './mail-span.ts';
 import type { MessageInput } from './message.machine.ts';
 import { resultsOf } from './outcome-results.ts';
+import { noteNextAttempt, startOutcomeSpan } from './outcome-span.ts';
+import type { PositionResult } from './recipient-steps.ts';
 import type { WorkItem } from './site-desk.actor.ts';
-import { unpackTrace } from './trace-text.ts';
 
 /** Work that waited for its site longer than this is routed again before it is sent. */
 const REROUTE_AFTER_MS = 600_000;
@@ -59,7 +61,7 @@ export class Dispatch {
       return undefined;
     }
     this.#owner.feed(custody, { kind: 'dispatched', positions });
-    const job = this.#job(custody, positions, nowMs);
+    const job = this.#job(custody, positions, site.key, nowMs);
     const base = { custody, positions, siteKey: site.key, sentAtMs: nowMs, worker: '' };
     const readsPack = !custody.isStored;
     if (readsPack) custody.packReaders += 1;
@@ -75,15 +77,13 @@ export class Dispatch {
     return job;
   }
 
-  #job(custody: Custody, positions: readonly number[], nowMs: number): Job {
+  #job(custody: Custody, positions: readonly number[], siteKey: string, nowMs: number): Job {
     this.#attemptCount += 1;
     const { number, epoch } = this.#owner;
-    const { message, span, spanContext } = custody;
+    const { message } = custody;
     const { attempts } = message.recipients[positions[0]!]!;
-    const ownTrace = nowMs - message.acceptedAtMs > this.#context.sameTraceWindowMs;
-    span?.set({ 'mail.attempt': attempts + 1, 'mail.wait_ms': nowMs - message.acceptedAtMs });
-    span?.end();
-    custody.span = undefined;
+    const dueAtMs = dueAtMsOf(message, positions, nowMs);
+    dispatchMailSpan(custody, { siteKey, attempt: attempts + 1, nowMs, dueAtMs });
     return {
       attemptId: `${message.queueId}.${this.#attemptCount.toString(36)}.${epoch.toString(36)}`,
       queueId: message.queueId,
@@ -92,9 +92,10 @@ export class Dispatch {
       ref: message.ref,
       recipients: positions.length === message.recipients.length ? [] : [...positions],
       startByMs: nowMs + START_WITHIN_MS,
-      trace: ownTrace || spanContext === undefined ? unpackTrace(message.trace) : spanContext,
       attempts,
-      ownTrace,
+      acceptedAtMs: message.acceptedAtMs,
+      dueAtMs,
+      ...traceOfAttempt(custody, attempts, nowMs, this.#context.sameTraceWindowMs),
     };
   }
 
@@ -173,7 +174,8 @@ export class Dispatch {
     } else {
       attempt.finished = true;
       for (const { result } of results) this.#context.counters.outcomes.count(result);
-      this.#learn(custody, { worker, attemptId: attempt.id }, { kind: 'outcome', nowMs, results });
+      const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
+      this.#learn(custody, { worker, attemptId: attempt.id, span }, { kind: 'outcome', nowMs, results });
     }
     this.#unread(attempt);
   }
@@ -190,14 +192,23 @@ export class Dispatch {
     const asked = jobRecipients.length > 0 ? jobRecipients : [...custody.message.recipients.keys()];
     const results = resultsOf(outcome, asked, this.#context.interned);
     if (results === 'returned') this.acknowledge([ack]);
-    else this.#learn(custody, ack, { kind: 'late', nowMs, results });
+    else {
+      const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
+      this.#learn(custody, { ...ack, span }, { kind: 'late', nowMs, results });
+    }
   }
 
   /** The acknowledgement waits until what was learned is stored; at once when it was nothing. */
-  #learn(custody: Custody, ack: PendingAck, input: MessageInput): void {
+  #learn(
+    custody: Custody,
+    ack: PendingAck,
+    input: MessageInput & { results: readonly PositionResult[] },
+  ): void {
     const before = custody.acks;
     custody.acks = [...before, ack];
-    if (this.#owner.feed(custody, input)) return;
+    const learned = this.#owner.feed(custody, input);
+    if (ack.span !== undefined) noteNextAttempt(ack.span, custody.message, input.results);
+    if (learned) return;
     custody.acks = before;
     this.acknowledge([ack]);
   }
@@ -216,7 +227,8 @@ export class Dispatch {
 
   /** These outcomes are stored: their attempts are over. */
   acknowledge(acks: readonly PendingAck[]): void {
-    for (const { worker, attemptId } of acks) {
+    for (const { worker, attemptId, span } of acks) {
+      span?.end();
       this.attempts.remove(attemptId);
       this.#context.acknowledge(this.#owner, worker, attemptId);
     }

@@ -16,6 +16,7 @@ import { Leases } from './leases.actor.ts';
 import { endMailSpan, startMailSpan } from './mail-span.ts';
 import { Mails } from './mails.ts';
 import { type MessageEffect, type MessageInput, type RouteResult, receive } from './message.machine.ts';
+import { abandonOutcomeSpans } from './outcome-span.ts';
 import { readRecipients } from './recipients-read.ts';
 import { Remember } from './remember.actor.ts';
 import { Reports } from './reports.actor.ts';
@@ -267,12 +268,13 @@ export class Partition implements DispatchOwner, Leaser {
     const { routes, now } = this.#context;
     startMailSpan(custody, this.#context);
     const found = new Map<string, RouteResult>();
+    const asker = { trace: custody.spanContext, queueId: custody.message.queueId };
     const answered = (domain: string, result: RouteResult): void => {
       found.set(domain, result);
       if (found.size === domains.length) this.feed(custody, { kind: 'routed', nowMs: now(), routes: found });
     };
     for (const domain of domains) {
-      const known = routes.lookUp(domain, custody.spanContext, answered);
+      const known = routes.lookUp(domain, asker, answered);
       if (known !== undefined) answered(domain, known);
     }
   }
@@ -351,7 +353,10 @@ export class Partition implements DispatchOwner, Leaser {
     void this.#follower?.stop();
     this.#dispatch.drop();
     this.#context.desk.withdraw(this);
-    for (const custody of this.mails.all()) endMailSpan(custody, 'given up');
+    for (const custody of this.mails.all()) {
+      endMailSpan(custody, 'given up');
+      abandonOutcomeSpans(custody);
+    }
     this.#context.onGone(this.number, reason);
   }
 

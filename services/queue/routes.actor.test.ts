@@ -28,7 +28,7 @@ function bench() {
   };
   const routes = new Routes(link, () => clock.nowMs);
   const lookUp = (domain: string) =>
-    routes.lookUp(domain, undefined, (name, result) => heard.push([name, result]));
+    routes.lookUp(domain, { trace: undefined, queueId: 'q1' }, (name, result) => heard.push([name, result]));
   return { routes, asked, answers, clock, heard, lookUp };
 }
 

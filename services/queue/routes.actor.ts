@@ -26,9 +26,15 @@ interface Cached {
 
 type Waiter = (domain: string, result: RouteResult) => void;
 
+/** The mail that asks: what the resolver's span hangs on and is found by. */
+export interface Asker {
+  trace: TraceContext | undefined;
+  queueId: string;
+}
+
 interface Question {
   domain: string;
-  trace: TraceContext | undefined;
+  asker: Asker;
 }
 
 const NO_ROUTE: RouteResult = {
@@ -72,14 +78,14 @@ export class Routes {
   }
 
   /** The route if it is known now; otherwise `onRoute` hears it later. */
-  lookUp(domain: string, trace: TraceContext | undefined, onRoute: Waiter): RouteResult | undefined {
+  lookUp(domain: string, asker: Asker, onRoute: Waiter): RouteResult | undefined {
     const cached = this.#cache.get(domain);
     if (cached !== undefined && cached.untilMs > this.#now()) return cached.result;
     const waiters = this.#waiting.get(domain);
     if (waiters !== undefined) waiters.push(onRoute);
     else {
       this.#waiting.set(domain, [onRoute]);
-      this.#questions.add({ domain, trace });
+      this.#questions.add({ domain, asker });
     }
     return undefined;
   }
@@ -96,10 +102,11 @@ export class Routes {
   }
 
   async #ask(questions: Question[]): Promise<void> {
-    const trace = questions.find((question) => question.trace !== undefined)?.trace;
+    const traced = questions.find(({ asker }) => asker.trace !== undefined)?.asker;
     const request = RouteRequest.encode({
       domains: questions.map((question) => question.domain),
-      trace,
+      trace: traced?.trace,
+      queueId: traced?.queueId,
     }).finish();
     const answer = await this.#link.request(subjects.resolveRoute, request, ANSWER_WAIT_MS);
     if (this.#stopped) return;

@@ -69,9 +69,13 @@ export class Instruments {
     gauge('domains_waiting', 'Of these, without a place yet; 0 when healthy.', readings.waiting);
   }
 
-  begun({ domains, trace }: RouteRequest): LiveSpan | undefined {
+  begun({ domains, trace, queueId = '' }: RouteRequest): LiveSpan | undefined {
     if (trace === undefined) return undefined;
-    const attributes = { 'mail.domains': domains.length, 'mail.domain': domains[0] ?? '' };
+    const attributes = {
+      'mail.queue_id': queueId,
+      'mail.domains': domains.length,
+      'mail.domain': domains[0] ?? '',
+    };
     return this.#tracing.start('resolve', trace, { kind: 'server', attributes });
   }
 

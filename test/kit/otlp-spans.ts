@@ -6,6 +6,8 @@ export type AttributeValue = string | number | boolean;
 export interface ReceivedSpan {
   /** Resource attribute service.name. */
   service: string;
+  /** All resource attributes. */
+  resource: Record<string, AttributeValue>;
   traceId: string;
   spanId: string;
   /** '' for a root. */
@@ -60,14 +62,14 @@ function readAttribute(data: Uint8Array, into: Record<string, AttributeValue>): 
   into[key] = value;
 }
 
-function readResource(data: Uint8Array): string {
+function readResource(data: Uint8Array): Record<string, AttributeValue> {
   const attributes: Record<string, AttributeValue> = {};
   readMessage(data, (field, reader) => {
     if (field !== 1) return false;
     readAttribute(reader.bytes(), attributes);
     return true;
   });
-  return String(attributes['service.name'] ?? '');
+  return attributes;
 }
 
 function readStatus(data: Uint8Array, span: ReceivedSpan): void {
@@ -123,6 +125,7 @@ const SPAN_FIELDS: Record<number, ReadField> = {
 function readSpan(data: Uint8Array): ReceivedSpan {
   const span: ReceivedSpan = {
     service: '',
+    resource: {},
     traceId: '',
     spanId: '',
     parentSpanId: '',
@@ -145,15 +148,16 @@ function readSpan(data: Uint8Array): ReceivedSpan {
 }
 
 function readResourceSpans(data: Uint8Array): ReceivedSpan[] {
-  let service = '';
+  let resource: Record<string, AttributeValue> = {};
   const spans: ReceivedSpan[] = [];
   readMessage(data, (field, reader) => {
-    if (field === 1) service = readResource(reader.bytes());
+    if (field === 1) resource = readResource(reader.bytes());
     else if (field === 2) spans.push(...readScopeSpans(reader.bytes()));
     else return false;
     return true;
   });
-  return spans.map((span) => ({ ...span, service }));
+  const service = String(resource['service.name'] ?? '');
+  return spans.map((span) => ({ ...span, service, resource }));
 }
 
 function readScopeSpans(data: Uint8Array): ReceivedSpan[] {

@@ -44,7 +44,7 @@ export class Wire {
     this.#listen(this.#socket);
   }
 
-  /** "" or the protocol, such as "TLSv1.3". */
+  /** "", or protocol and cipher: "TLSv1.3 TLS_AES_256_GCM_SHA384". */
   get tls(): string {
     return this.#tls;
   }
@@ -73,7 +73,7 @@ export class Wire {
     const servername = isIP(name) === 0 && name.includes('.') ? { servername: name } : {};
     const secure = connectTls({ socket: plain, rejectUnauthorized: false, ...servername });
     secure.once('secureConnect', () => {
-      this.#tls = secure.getProtocol() ?? '';
+      this.#tls = `${secure.getProtocol() ?? ''} ${secure.getCipher()?.standardName ?? ''}`.trim();
       this.#listener?.secured();
     });
     this.#socket = secure;

@@ -62,8 +62,17 @@ export interface Job {
     | undefined;
   /** Deferrals before this attempt. */
   attempts: number;
-  /** Set when the attempt gets a trace of its own, linked to the mail's. */
+  /**
+   * Set when the attempt gets a trace of its own that is kept whatever the ratio: it comes late, or it is a later attempt
+   * of a mail that is not traced. `trace` is then the mail's when that is kept, to be linked; otherwise absent.
+   */
   ownTrace: boolean;
+  /**
+   * When the mail was accepted, and when this attempt became due (the first one: the same); milliseconds since 1970.
+   * Absent from a queue that does not know them yet.
+   */
+  acceptedAtMs?: number | undefined;
+  dueAtMs?: number | undefined;
 }
 
 /** Subject `outcome.<p>`: everything a worker has to tell the owner of partition p, gathered over one turn. */
@@ -82,10 +91,12 @@ export interface Outcome {
   kind: OutcomeKind;
   reply: Reply | undefined;
   recipients: RecipientOutcome[];
-  /** How the connection was secured: "" or "TLSv1.3". */
+  /** How the connection was secured: "", or version and cipher: "TLSv1.3 TLS_AES_256_GCM_SHA384". */
   tls: string;
   /** Job.recipients, as it was asked: for an owner that did not send the job itself. */
   jobRecipients: number[];
+  /** The span of the attempt, when it was kept: what the owner does with the outcome hangs on it. */
+  trace?: TraceContext | undefined;
 }
 
 export interface RecipientOutcome {
@@ -219,6 +230,8 @@ function createBaseJob(): Job {
     trace: undefined,
     attempts: 0,
     ownTrace: false,
+    acceptedAtMs: undefined,
+    dueAtMs: undefined,
   };
 }
 
@@ -257,6 +270,12 @@ export const Job: MessageFns<Job> = {
     }
     if (message.ownTrace !== false) {
       writer.uint32(80).bool(message.ownTrace);
+    }
+    if (message.acceptedAtMs !== undefined) {
+      writer.uint32(88).uint64(message.acceptedAtMs);
+    }
+    if (message.dueAtMs !== undefined) {
+      writer.uint32(96).uint64(message.dueAtMs);
     }
     return writer;
   },
@@ -364,6 +383,22 @@ export const Job: MessageFns<Job> = {
             message.ownTrace = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.acceptedAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.dueAtMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -457,7 +492,16 @@ export const OutcomeBatch: MessageFns<OutcomeBatch> = {
 };
 
 function createBaseOutcome(): Outcome {
-  return { attemptId: "", queueId: "", kind: 0, reply: undefined, recipients: [], tls: "", jobRecipients: [] };
+  return {
+    attemptId: "",
+    queueId: "",
+    kind: 0,
+    reply: undefined,
+    recipients: [],
+    tls: "",
+    jobRecipients: [],
+    trace: undefined,
+  };
 }
 
 export const Outcome: MessageFns<Outcome> = {
@@ -486,6 +530,9 @@ export const Outcome: MessageFns<Outcome> = {
         writer.uint32(v);
       }
       writer.join();
+    }
+    if (message.trace !== undefined) {
+      TraceContext.encode(message.trace, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -568,6 +615,14 @@ export const Outcome: MessageFns<Outcome> = {
             }
 
             break;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.trace = TraceContext.decode(reader, reader.uint32());
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

@@ -48,7 +48,11 @@ export namespace RecipientVerdict {
 export interface RouteRequest {
   domains: string[];
   /** Context of the mail that asks first; the resolver's span hangs on it. */
-  trace: TraceContext | undefined;
+  trace:
+    | TraceContext
+    | undefined;
+  /** Of that mail, for the span. */
+  queueId?: string | undefined;
 }
 
 export interface RouteAnswer {
@@ -107,7 +111,7 @@ export interface RecipientResult {
 }
 
 function createBaseRouteRequest(): RouteRequest {
-  return { domains: [], trace: undefined };
+  return { domains: [], trace: undefined, queueId: undefined };
 }
 
 export const RouteRequest: MessageFns<RouteRequest> = {
@@ -117,6 +121,9 @@ export const RouteRequest: MessageFns<RouteRequest> = {
     }
     if (message.trace !== undefined) {
       TraceContext.encode(message.trace, writer.uint32(18).fork()).join();
+    }
+    if (message.queueId !== undefined) {
+      writer.uint32(26).string(message.queueId);
     }
     return writer;
   },
@@ -148,6 +155,14 @@ export const RouteRequest: MessageFns<RouteRequest> = {
             }
 
             message.trace = TraceContext.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.queueId = reader.string();
             continue;
           }
         }

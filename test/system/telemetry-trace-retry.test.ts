@@ -1,0 +1,96 @@
+// Traces of mail that is tried again, as a real OTLP receiver gets them: later attempts are kept whatever the ratio says.
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { Cluster, type ConfigInput } from '#kit/cluster.ts';
+import { SmtpClient } from '#kit/load-client.ts';
+import { type OtlpReceiver, startOtlpReceiver } from '#kit/otlp-receiver.ts';
+import type { ReceivedSpan } from '#kit/otlp-spans.ts';
+import { type SmtpSink, startSmtpSink } from '#kit/smtp-sink.ts';
+
+const MINUTE = 60_000;
+const MAIL = Buffer.from('Subject: trace\r\n\r\nHello.\r\n');
+
+let receiver: OtlpReceiver;
+let sink: SmtpSink;
+let cluster: Cluster;
+
+async function open(telemetry: ConfigInput['telemetry']): Promise<void> {
+  [receiver, sink] = await Promise.all([startOtlpReceiver(), startSmtpSink()]);
+  cluster = await Cluster.start({
+    config: {
+      routes: [{ domain: 'routed.test', to: `127.0.0.1:${sink.port}` }],
+      telemetry: { otlpEndpoint: receiver.url, ...telemetry },
+      retry: { schedule: ['2 s'] },
+    },
+  });
+}
+
+afterEach(async () => {
+  await cluster.stop();
+  await sink.close();
+  await receiver.stop();
+}, MINUTE);
+
+/** Queue id of the mail. */
+async function send(recipient: string): Promise<string> {
+  const client = await SmtpClient.open(cluster.smtpPort());
+  const { last } = await client.send({ reversePath: 's@client.test', forwardPaths: [recipient], data: MAIL });
+  await client.quit();
+  expect(last.code).toBe(250);
+  return last.text.split(' ').at(-1)!;
+}
+
+const ofMail = (queueId: string) =>
+  receiver.spans.filter(({ attributes }) => attributes['mail.queue_id'] === queueId);
+const named = (spans: readonly ReceivedSpan[], name: string) => spans.filter((span) => span.name === name);
+
+describe('A mail whose trace is not kept', () => {
+  test(
+    'has its second attempt as a trace of its own, found by the queue id, and the first not at all',
+    async () => {
+      await open({ sampleRatio: 0 });
+      const queueId = await send('450-then-250@routed.test');
+      const other = await send('fine@routed.test');
+      await receiver.waitFor(() => named(ofMail(queueId), 'queue outcome').length > 0);
+      const [attempt, ...more] = named(ofMail(queueId), 'deliver attempt');
+      expect(more).toEqual([]);
+      expect(attempt).toMatchObject({ service: 'postrider-delivery', parentSpanId: '', links: [] });
+      expect(attempt!.attributes).toMatchObject({
+        'mail.attempt': 2,
+        'mail.site': expect.stringContaining(String(sink.port)),
+        'mail.outcome': 'relayed',
+        'smtp.status_code': 250,
+        'smtp.enhanced_code': '2.0.0',
+      });
+      // It became due about two seconds after it was accepted, and began soon after that.
+      expect(attempt!.attributes['mail.queue_ms']).toBeGreaterThan(1000);
+      expect(attempt!.attributes['mail.wait_ms']).toBeLessThan(1500);
+      const [outcome] = named(ofMail(queueId), 'queue outcome');
+      expect(outcome).toMatchObject({ traceId: attempt!.traceId, parentSpanId: attempt!.spanId });
+      expect(outcome!.attributes).toMatchObject({ 'mail.attempt': 2, 'mail.outcome': 'relayed' });
+      expect(ofMail(other)).toEqual([]);
+    },
+    MINUTE,
+  );
+});
+
+describe('A mail whose trace is kept', () => {
+  test(
+    'tells in every span which mail it is of, and after a deferral when it is tried again',
+    async () => {
+      await open({ sampleRatio: 1 });
+      const queueId = await send('450-then-250@routed.test');
+      await receiver.waitFor(() => named(ofMail(queueId), 'queue outcome').length === 2);
+      const spans = ofMail(queueId);
+      expect(spans).toHaveLength(receiver.spans.length);
+      expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1);
+      const [first, second] = named(spans, 'deliver attempt').sort((a, b) => Number(a.startNs - b.startNs));
+      const [deferred] = named(spans, 'queue outcome').filter((span) => span.parentSpanId === first!.spanId);
+      expect(deferred!.events).toEqual(['deferred']);
+      const nextAtMs = Date.parse(String(deferred!.attributes['mail.next_attempt_at']));
+      expect(Math.abs(nextAtMs - Number(second!.startNs / 1_000_000n))).toBeLessThan(1500);
+      expect(second!.attributes).toMatchObject({ 'mail.attempt': 2, 'smtp.status_code': 250 });
+      for (const { resource } of spans) expect(resource['service.version']).toMatch(/^\d+\.\d+\.\d+/);
+    },
+    MINUTE,
+  );
+});
