@@ -1,19 +1,26 @@
-// Runs one service from start to stop: configuration, NATS, telemetry, the service itself, and back in reverse order.
+// Runs one service from start to stop: configuration, health, NATS, telemetry, the service itself, and back in reverse order.
 //
-// Fails: bad configuration -> its problems on standard error, exit 78; NATS away for 30 s or the service cannot start ->
-// a line in the log, exit 1; an error that nobody caught -> the same: a service that is in a state that nobody thought
-// of must not go on, and killing it loses no mail.
+// Fails: bad configuration -> its problems on standard error, exit 78; NATS away -> it waits, alive and not ready, with a line
+// in the log now and then; the service cannot start -> a line in the log, exit 1; an error that nobody caught -> the same: a
+// service that is in a state that nobody thought of must not go on, and killing it loses no mail.
+import { setTimeout as pause } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { ConfigError, loadConfig } from '#libs/config/load.ts';
 import type { Config } from '#libs/config/schema.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
+import { type HealthServer, serveHealth } from '#libs/rpc/health.ts';
+import { endpointText } from '#libs/rpc/listening.ts';
 import { makeLogger } from '#libs/telemetry/logger.ts';
 import { startTelemetry, type Telemetry } from '#libs/telemetry/telemetry.ts';
+import { HealthReport } from './health-report.ts';
 import { onStopRequest } from './stop-request.ts';
+import { runSteps, Wait } from './stop-steps.ts';
 
 /** As sysexits.h has it: the starter does not restart a service that ended with this. */
 export const EXIT_CONFIG = 78;
+/** Pause between two rounds of tries to reach NATS. */
+const CONNECT_AGAIN_MS = 1000;
 
 export interface ServiceContext {
   config: Config;
@@ -24,6 +31,12 @@ export interface ServiceContext {
 export interface RunningService {
   /** What the service tells those who wait for it: its addresses. */
   ready: Record<string, unknown>;
+  /**
+   * Why it cannot do its work although NATS is there, for the log; undefined when it can. Asked a few times a second. Absent
+   * means that it always can.
+   */
+  readiness?: () => string | undefined;
+  /** Finishes and hands over, within what `drain` says; the process is not ready any more by then. */
   stop: () => Promise<void>;
 }
 
@@ -63,37 +76,81 @@ function announceReady(logger: Logger, ready: Record<string, unknown>): void {
   process.send?.({ ready });
 }
 
-async function stopAll(running: RunningService, { telemetry, link }: ServiceContext): Promise<void> {
+/** Waits for NATS as long as it takes: a process that ended instead would be started later and later by its orchestrator. */
+async function connect(name: string, config: Config, logger: Logger): Promise<Link> {
+  const url = process.env.NATS_URL || config.nats.url;
+  const onStatus = (status: string) => logger.info(`nats: ${status}`);
+  for (;;) {
+    try {
+      return await connectLink({ url, service: name, onStatus });
+    } catch (error) {
+      logger.warn(`NATS is away, trying on: ${(error as Error).message}`);
+      await pause(CONNECT_AGAIN_MS);
+    }
+  }
+}
+
+interface Underway {
+  running: RunningService;
+  context: ServiceContext;
+  report: HealthReport;
+  health: HealthServer;
+  wait: Wait;
+}
+
+/** Not ready, wait, service, telemetry, NATS; the health server answers until the end. */
+async function stopAll({ running, context, report, health, wait }: Underway): Promise<void> {
+  const { config, telemetry, link } = context;
   const { logger } = telemetry;
-  logger.info('stopping');
-  await running.stop();
-  logger.info('stopped');
-  await telemetry.stop();
-  await link.close();
+  const steps = [
+    { done: 'not ready any more', run: () => report.draining() },
+    { done: 'load balancers had time to look elsewhere', run: () => wait.elapse(config.drain.wait) },
+    { done: 'the service has ended its work', run: () => running.stop() },
+    { done: 'telemetry flushed', run: () => telemetry.stop() },
+    { done: 'NATS has everything and is closed', run: () => link.close() },
+  ];
+  const startedAtMs = performance.now();
+  await runSteps(steps, { logger, now: () => performance.now() });
+  logger.info({ took_ms: Math.round(performance.now() - startedAtMs) }, 'stopped');
+  health.stop();
+}
+
+function healthOptions(config: Config, name: Service['name']): { address: string; port: number } {
+  return { address: config.health.address, port: config.health.ports[name] };
 }
 
 export async function runService({ name, start }: Service): Promise<void> {
   const config = configFromCommandLine(name);
   let logger = makeLogger({ service: name, instance: '', level: config.telemetry.logLevel });
   exitOnBugs(() => logger);
+  const wait = new Wait();
   let stop: (() => Promise<void>) | undefined;
-  onStopRequest(process, (reason) => {
-    logger.info(`asked to stop: ${reason}`);
-    // What has not started yet owns nothing that needs a goodbye.
-    if (stop === undefined) process.exit(0);
-    void stop().then(() => process.exit(0));
+  onStopRequest(process, {
+    stop: (reason) => {
+      logger.info(`asked to stop: ${reason}`);
+      // What has not started yet owns nothing that needs a goodbye.
+      if (stop === undefined) process.exit(0);
+      void stop().then(() => process.exit(0));
+    },
+    hurry: () => wait.cut(),
   });
-  const url = process.env.NATS_URL || config.nats.url;
-  const link = await connectLink({
-    url,
-    service: name,
-    onStatus: (status) => logger.info(`nats: ${status}`),
-  });
+  const { address, port } = healthOptions(config, name);
+  const health = await serveHealth({ address, port });
+  if (port !== 0 && health.port !== port) {
+    logger.warn({ wanted: port, port: health.port }, 'the health port is taken: this one has another');
+  }
+  const report = new HealthReport(health, () => logger);
+  const link = await connect(name, config, logger);
   const telemetry = await startTelemetry(config, { name, instance: link.instance });
   logger = telemetry.logger;
   const context = { config, telemetry, link };
   const running = await start(context);
-  stop = () => stopAll(running, context);
-  const metrics = `${config.telemetry.metricsAddress}:${telemetry.metricsPort}`;
-  announceReady(logger, { ...running.ready, metrics, instance: link.instance });
+  stop = () => stopAll({ running, context, report, health, wait });
+  report.started(() => ({ connected: link.connected, hindrance: running.readiness?.() }));
+  announceReady(logger, {
+    ...running.ready,
+    metrics: endpointText(config.telemetry.metricsAddress, telemetry.metricsPort),
+    health: endpointText(address, health.port),
+    instance: link.instance,
+  });
 }

@@ -19,8 +19,13 @@ class FakeProcess extends EventEmitter {
 function watched(connected = true) {
   const process = new FakeProcess(connected);
   const reasons: string[] = [];
-  onStopRequest(process, (reason) => reasons.push(reason));
-  return { process, reasons };
+  /** Waits that a further signal can cut short. */
+  const waits = { left: 0 };
+  onStopRequest(process, {
+    stop: (reason) => reasons.push(reason),
+    hurry: () => waits.left-- > 0,
+  });
+  return { process, reasons, waits };
 }
 
 describe('A request to stop', () => {
@@ -32,6 +37,17 @@ describe('A request to stop', () => {
     process.emit('SIGINT');
     expect(reasons).toEqual([signal]);
     expect(process.exits).toEqual([1]);
+  });
+
+  test('is followed by a second signal that cuts a wait short; a third exits at once', () => {
+    const { process, reasons, waits } = watched();
+    process.emit('SIGTERM');
+    waits.left = 1;
+    process.emit('SIGTERM');
+    expect(process.exits).toEqual([]);
+    process.emit('SIGTERM');
+    expect(process.exits).toEqual([1]);
+    expect(reasons).toEqual(['SIGTERM']);
   });
 
   test('is also that the starter is gone', () => {

@@ -7,8 +7,15 @@ export interface StoppableProcess extends Pick<EventEmitter, 'on'> {
   readonly connected?: boolean;
 }
 
-/** Calls `stop` once, at the first request; a second signal exits with code 1 at once. */
-export function onStopRequest(process: StoppableProcess, stop: (reason: string) => void): void {
+export interface StopHandlers {
+  /** Called once, at the first request. */
+  stop(reason: string): void;
+  /** A further signal: true when there was something to cut short. Otherwise the process exits at once. */
+  hurry(): boolean;
+}
+
+/** Calls `stop` at the first request; a further signal hurries, or exits with code 1 at once. */
+export function onStopRequest(process: StoppableProcess, { stop, hurry }: StopHandlers): void {
   let isStopping = false;
   const request = (reason: string) => {
     if (isStopping) return;
@@ -17,8 +24,8 @@ export function onStopRequest(process: StoppableProcess, stop: (reason: string) 
   };
   for (const signal of ['SIGTERM', 'SIGINT']) {
     process.on(signal, () => {
-      if (isStopping) process.exit(1);
-      request(signal);
+      if (!isStopping) request(signal);
+      else if (!hurry()) process.exit(1);
     });
   }
   // Listening keeps an IPC channel open, so only a process that has one listens.

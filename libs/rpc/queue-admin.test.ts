@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { FlushRequest, ListRequest, QueuedMail, QueueSummary } from '#proto/postrider/v1/admin.ts';
-import { endpointText, type QueueAdminServer, serveQueueAdmin } from './queue-admin.ts';
+import { endpointText } from './listening.ts';
+import { type QueueAdminServer, serveQueueAdmin } from './queue-admin.ts';
 import { connectQueueAdmin, type QueueAdmin } from './queue-admin-client.ts';
 
 const SUMMARY: QueueSummary = {

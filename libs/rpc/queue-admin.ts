@@ -1,16 +1,12 @@
-// The operator's calls to the queue over gRPC: the server that a queue instance runs. The only file, with its client
-// beside it, that knows the gRPC library.
+// The operator's calls to the queue over gRPC: the server that a queue instance runs.
 //
-// Fails: a port that another instance on this machine has is replaced by one that the system chooses; any other trouble
-// with the address throws. A call that the queue cannot answer ends with INTERNAL and the reason.
+// Fails: a port that is taken or wrong, as listening.ts says. A call that the queue cannot answer ends with INTERNAL and the
+// reason.
 import {
-  logVerbosity,
-  Server,
-  ServerCredentials,
+  type Server,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
-  setLogVerbosity,
   status,
 } from '@grpc/grpc-js';
 import {
@@ -22,6 +18,7 @@ import {
   type QueuedMail,
   type QueueSummary,
 } from '#proto/postrider/v1/admin.ts';
+import { listen } from './listening.ts';
 
 /** Calls in flight get this long when the server stops. */
 const STOP_WITHIN_MS = 1000;
@@ -48,36 +45,16 @@ export interface QueueAdminServer {
 
 /** Serves the calls until it is stopped. */
 export async function serveQueueAdmin(options: QueueAdminOptions): Promise<QueueAdminServer> {
-  const { address, port } = options;
-  // What goes wrong is thrown or said to the caller; the library need not write it to standard error as well.
-  setLogVerbosity(logVerbosity.NONE);
-  try {
-    return await serveAt(options, port);
-  } catch (error) {
-    if (port === 0 || !isAddressInUse(error)) {
-      throw new Error(`admin: cannot listen on ${endpointText(address, port)}: ${(error as Error).message}`);
-    }
-    return await serveAt(options, 0);
-  }
-}
-
-async function serveAt(options: QueueAdminOptions, wanted: number): Promise<QueueAdminServer> {
-  // Without SO_REUSEPORT: two queues on one port would each get half of the operator's calls.
-  const server = new Server({ 'grpc.so_reuseport': 0 });
-  server.addService(QueueAdminService, {
-    list: (call: ServerWritableStream<ListRequest, ListItem>) => void answerList(call, options),
-    flush: (call: ServerUnaryCall<FlushRequest, FlushAnswer>, done: sendUnaryData<FlushAnswer>) => {
-      options.flush(call.request).then(
-        (recipients) => done(null, { recipients }),
-        (error) => done({ code: status.INTERNAL, details: reasonOf(error) }),
-      );
-    },
-  });
-  const port = await new Promise<number>((resolve, reject) => {
-    const endpoint = endpointText(options.address, wanted);
-    server.bindAsync(endpoint, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(error);
+  const { address, port: wanted } = options;
+  const { server, port } = await listen({ name: 'admin', address, port: wanted }, (fresh) => {
+    fresh.addService(QueueAdminService, {
+      list: (call: ServerWritableStream<ListRequest, ListItem>) => void answerList(call, options),
+      flush: (call: ServerUnaryCall<FlushRequest, FlushAnswer>, done: sendUnaryData<FlushAnswer>) => {
+        options.flush(call.request).then(
+          (recipients) => done(null, { recipients }),
+          (error) => done({ code: status.INTERNAL, details: reasonOf(error) }),
+        );
+      },
     });
   });
   return { port, stop: () => stop(server) };
@@ -121,15 +98,6 @@ async function stop(server: Server): Promise<void> {
   server.forceShutdown();
 }
 
-function isAddressInUse(error: unknown): boolean {
-  return /EADDRINUSE/.test(String(error));
-}
-
 function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** "host:port", with brackets around an IPv6 address. */
-export function endpointText(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,11 +1,9 @@
 // One service started alone, as `node services/<name>/main.ts`: how it says that it is ready, and how it ends.
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { finished } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startLone } from '#kit/lone-service.ts';
 import { type NatsServer, startNats } from '#kit/nats-server.ts';
 
 let nats: NatsServer;
@@ -19,47 +17,8 @@ afterAll(async () => {
   rmSync(dir, { recursive: true });
 });
 
-interface Running {
-  child: ChildProcess;
-  output: () => string;
-  ready: Promise<Record<string, unknown>>;
-  ended: Promise<string>;
-}
-
-function run(configText: string, env: Record<string, string> = {}): Running {
-  const config = join(dir, 'postrider.yaml');
-  writeFileSync(config, configText);
-  const child = fork('services/resolver/main.ts', ['--config', config], {
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    env: { ...process.env, NATS_URL: nats.url, ...env },
-  });
-  let output = '';
-  for (const stream of [child.stdout!, child.stderr!]) {
-    stream.on('data', (text) => {
-      output += text;
-    });
-  }
-  return {
-    child,
-    output: () => output,
-    ready: new Promise((resolve) => {
-      child.on('message', (message) => resolve((message as { ready: Record<string, unknown> }).ready));
-    }),
-    // Not 'close', which does not come after a disconnect.
-    ended: Promise.all([once(child, 'exit'), finished(child.stdout!), finished(child.stderr!)]).then(
-      ([[code, signal]]) => signal ?? `code ${code}`,
-    ),
-  };
-}
-
-/** The log lines, parsed. */
-function lines(running: Running): Record<string, unknown>[] {
-  return running
-    .output()
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-}
+const run = (configText: string, env: Record<string, string> = {}) =>
+  startLone({ service: 'resolver', folder: dir, configText, env: { NATS_URL: nats.url, ...env } });
 
 describe('A service', () => {
   test('says that it is ready in a log line and to its starter, and stops on SIGTERM', async () => {
@@ -70,9 +29,9 @@ describe('A service', () => {
     expect(await answer.text()).toContain('service_name="postrider-resolver"');
     service.child.kill('SIGTERM');
     expect(await service.ended).toBe('code 0');
-    const line = lines(service).find(({ msg }) => msg === 'ready')!;
+    const line = service.lines().find(({ msg }) => msg === 'ready')!;
     expect(line).toMatchObject({ service: 'resolver', instance: ready.instance, ready });
-    expect(lines(service).at(-1)).toMatchObject({ msg: 'stopped' });
+    expect(service.lines().at(-1)).toMatchObject({ msg: 'stopped' });
   }, 30_000);
 
   test('stops when its starter is gone', async () => {
@@ -80,7 +39,7 @@ describe('A service', () => {
     await service.ready;
     service.child.disconnect();
     expect(await service.ended).toBe('code 0');
-    expect(lines(service).map(({ msg }) => msg)).toContain('asked to stop: the starter is gone');
+    expect(service.lines().map(({ msg }) => msg)).toContain('asked to stop: the starter is gone');
   }, 30_000);
 
   test('refuses a wrong configuration with its own exit code', async () => {
