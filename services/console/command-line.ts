@@ -5,6 +5,8 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { connectQueueAdmin, type QueueAdmin, QueueAdminError } from '#libs/rpc/queue-admin-client.ts';
 import { listingText } from './listing-text.ts';
 import { countText } from './quantities.ts';
+import { addSmoke } from './smoke-arguments.ts';
+import { SmokeFailure } from './smoke-client.ts';
 
 const ADMIN_DEFAULT = '127.0.0.1:7070';
 
@@ -39,7 +41,7 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
-    if (!(error instanceof QueueAdminError)) throw error;
+    if (!(error instanceof QueueAdminError || error instanceof SmokeFailure)) throw error;
     surroundings.err(`postrider: ${error.message}\n`);
     return 1;
   }
@@ -68,6 +70,7 @@ function programOf(surroundings: Surroundings): Command {
     .option('--all', 'everything that waits')
     .option('--admin <host:port>', adminHelp, admin)
     .action((options: FlushOptions, command: Command) => flush(options, command, surroundings));
+  addSmoke(program, out);
   return program;
 }
 
