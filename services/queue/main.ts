@@ -11,6 +11,7 @@ import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
 import { QueueAdmin } from './admin.actor.ts';
 import { Erasure } from './erasure.actor.ts';
 import { Gate, restAsLong } from './gate.ts';
+import { registerGauges } from './gauges.ts';
 import { Interned } from './interned.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
 import { Routes } from './routes.actor.ts';
@@ -79,21 +80,6 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
   };
 }
 
-function registerGauges(service: ServiceContext, queue: Queue, desk: SiteDesk): void {
-  const { metrics } = service.telemetry;
-  const sum = (key: 'mails' | 'attempts' | 'openPacks' | 'remembering') => () => {
-    let total = 0;
-    for (const partition of queue.partitions.values()) total += partition.counts()[key];
-    return total;
-  };
-  metrics.gauge('postrider_queue_mails', 'Unsettled mails owned here.', sum('mails'));
-  metrics.gauge('postrider_queue_attempts', 'Attempts out with delivery workers.', sum('attempts'));
-  metrics.gauge('postrider_queue_open_packs', 'Packs with a mail that is not settled.', sum('openPacks'));
-  metrics.gauge('postrider_queue_remembering', 'Mails whose state waits to be stored.', sum('remembering'));
-  metrics.gauge('postrider_queue_partitions', 'Partitions owned here.', () => queue.partitions.size);
-  metrics.gauge('postrider_queue_ready', 'Work that waits for a site.', () => desk.totals().waiting);
-}
-
 await runService({
   name: 'queue',
   start: async (service) => {
@@ -111,7 +97,13 @@ await runService({
     });
     await presence.start();
     queue.start(presence);
-    registerGauges(service, queue, shared.desk);
+    registerGauges(telemetry.metrics, {
+      queue,
+      desk: shared.desk,
+      partitions: layout.partitions,
+      siteConnectionsMax: config.delivery.siteConnectionsMax,
+      now: shared.now,
+    });
     const instances = () => presence.members('queue').length;
     const admin = new QueueAdmin({ ...shared, queue, instances });
     const server = await serveQueueAdmin({

@@ -147,4 +147,28 @@ describe('the desk', () => {
     desk.sweep(700_000);
     expect(desk.find(SITE.key)).toBeUndefined();
   });
+
+  test('counts what could be done now: many small sites whole, a hot one up to its limit, a suspended one not', async () => {
+    const { desk, item } = bench();
+    for (let n = 0; n < 300; n++) desk.enqueue(siteOf(`small ${n % 100}`), item(n));
+    for (let n = 0; n < 5000; n++) desk.enqueue(siteOf('hot'), item(n));
+    for (let n = 0; n < 700; n++) desk.enqueue(siteOf('down'), item(n));
+    const reason = { code: 421, enhanced: '', text: 'busy', host: 'mx' };
+    desk.status({ siteKey: 'down', window: 0, suspendedUntilMs: 9000, reason }, 0);
+    const limits = { nowMs: 0, connectionsMax: 20 };
+    expect(desk.demand(limits)).toEqual({ due: 6000, unthrottled: 320 });
+    await nextTurn();
+    expect(desk.demand(limits)).toEqual({ due: 6000, unthrottled: 320 });
+  });
+
+  test('knows how long the first in line has waited, suspended sites apart', async () => {
+    const { desk, item } = bench();
+    expect(desk.oldestWaitMs(5000)).toBe(0);
+    for (let n = 0; n < 200; n++) desk.enqueue(SITE, { ...item(n), readyAtMs: n });
+    desk.enqueue(siteOf('down'), item(0));
+    desk.status({ siteKey: 'down', window: 0, suspendedUntilMs: 9000, reason: undefined }, 0);
+    await nextTurn();
+    // The first 64 are out.
+    expect(desk.oldestWaitMs(5000)).toBe(5000 - 64);
+  });
 });

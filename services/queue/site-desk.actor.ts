@@ -9,6 +9,7 @@ import { TurnBatch } from '#libs/shell/turn-batch.ts';
 import { type Job, JobBatch, type SiteStatus } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import type { Custody } from './custody.ts';
+import { type Demand, demandOf } from './site-demand.ts';
 import {
   newSiteWindow,
   receive,
@@ -132,6 +133,27 @@ export class SiteDesk {
       outstanding += window.outstanding;
     }
     return { waiting, outstanding, sites: this.#sites.size };
+  }
+
+  /** What could be done now, of all sites; see `demandOf`. */
+  demand(options: { nowMs: number; connectionsMax: number }): Demand {
+    const total: Demand = { due: 0, unthrottled: 0 };
+    for (const { window } of this.#sites.values()) {
+      const { due, unthrottled } = demandOf(window, options);
+      total.due += due;
+      total.unthrottled += unthrottled;
+    }
+    return total;
+  }
+
+  /** How long the first in line has waited for a site that is not suspended; 0 when nothing waits. */
+  oldestWaitMs(nowMs: number): number {
+    let oldestMs = nowMs;
+    for (const { window } of this.#sites.values()) {
+      const first = window.phase === 'suspended' ? undefined : window.waiting[window.head];
+      if (first !== undefined) oldestMs = Math.min(oldestMs, first.readyAtMs);
+    }
+    return nowMs - oldestMs;
   }
 
   /** Suspensions that ended, work that was given back, and sites to forget. Called once a second. */

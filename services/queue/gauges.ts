@@ -1,0 +1,49 @@
+// What a queue instance shows of its state. Read when somebody scrapes; nothing is counted for it in between, and nothing
+// costs more than a look at every site.
+import type { Metrics } from '#libs/telemetry/metrics.ts';
+import type { Queue } from './queue.actor.ts';
+import type { SiteDesk } from './site-desk.actor.ts';
+
+export interface Shown {
+  queue: Queue;
+  desk: SiteDesk;
+  /** Of the whole cluster. */
+  partitions: number;
+  siteConnectionsMax: number;
+  now: () => number;
+}
+
+export function registerGauges(metrics: Pick<Metrics, 'gauge'>, shown: Shown): void {
+  const { queue, desk, now } = shown;
+  const gauge = (name: string, help: string, read: () => number) =>
+    metrics.gauge(`postrider_queue_${name}`, help, read);
+  const sum = (key: 'mails' | 'attempts' | 'openPacks' | 'remembering') => () => {
+    let total = 0;
+    for (const partition of queue.partitions.values()) total += partition.counts()[key];
+    return total;
+  };
+  gauge('mails', 'Unsettled mails owned here; the number of queue instances may follow it.', sum('mails'));
+  gauge('attempts', 'Attempts out with delivery workers.', sum('attempts'));
+  gauge('open_packs', 'Packs with a mail that is not settled.', sum('openPacks'));
+  gauge('remembering', 'Mails whose state waits to be stored.', sum('remembering'));
+  gauge('partitions', 'Partitions owned here.', () => queue.partitions.size);
+  gauge('ready', 'Work that waits for a site.', () => desk.totals().waiting);
+  // The parts of all instances are the whole limit of a site.
+  const connectionsMax = () => (shown.siteConnectionsMax * queue.partitions.size) / shown.partitions;
+  const demand = () => desk.demand({ nowMs: now(), connectionsMax: connectionsMax() });
+  gauge(
+    'due',
+    'Work that is due: it waits for a site, suspended or not, or is out with a worker.',
+    () => demand().due,
+  );
+  gauge(
+    'due_unthrottled',
+    'Work that is due and that its site would let run now; the number of delivery workers follows the sum over instances.',
+    () => demand().unthrottled,
+  );
+  gauge(
+    'oldest_due_seconds',
+    'Longest wait for a site that is not suspended; minutes mean that workers or a limit are too small.',
+    () => desk.oldestWaitMs(now()) / 1000,
+  );
+}
