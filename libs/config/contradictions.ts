@@ -43,23 +43,11 @@ function checkListeners({ listeners, tls }: Config, refuse: Refuse): void {
   });
 }
 
-function checkNetworks({ relayNetworks, listeners }: Config, refuse: Refuse): void {
-  const check = (network: string, path: KeyPath) => {
-    if (ipaddr.isValidCIDR(network)) return;
-    refuse(path, `expected a network such as "192.0.2.0/24" or "2001:db8::/32"; found "${network}"`);
-  };
+function checkRelayNetworks({ relayNetworks }: Config, refuse: Refuse): void {
   relayNetworks.forEach((network, i) => {
-    check(network, ['relayNetworks', i]);
-  });
-  listeners.forEach(({ proxyProtocol, unixSocket }, i) => {
-    proxyProtocol?.trusted.forEach((network, j) => {
-      check(network, ['listeners', i, 'proxyProtocol', 'trusted', j]);
-    });
-    if (proxyProtocol !== undefined && unixSocket !== undefined) {
-      refuse(
-        ['listeners', i, 'proxyProtocol'],
-        'a Unix socket has no PROXY header: expected only one of them',
-      );
+    if (!ipaddr.isValidCIDR(network)) {
+      const message = `expected a network such as "192.0.2.0/24" or "2001:db8::/32"; found "${network}"`;
+      refuse(['relayNetworks', i], message);
     }
   });
 }
@@ -119,10 +107,6 @@ function checkPeers({ dns, nats, telemetry }: Config, refuse: Refuse): void {
   if (nats.spoolStreams > nats.partitions) {
     refuse(['nats', 'spoolStreams'], `expected at most nats.partitions (${nats.partitions})`);
   }
-  const { tls } = nats;
-  if (tls !== undefined && (tls.certificate === undefined) !== (tls.key === undefined)) {
-    refuse(['nats', 'tls'], 'expected certificate and key together, or neither');
-  }
   const { otlpEndpoint } = telemetry;
   if (otlpEndpoint !== undefined && !/^https?:/.test(otlpEndpoint)) {
     refuse(['telemetry', 'otlpEndpoint'], `expected an http or https URL; found "${otlpEndpoint}"`);
@@ -148,7 +132,7 @@ export function contradictions(config: Config, given: unknown): Problem[] {
   const problems: Problem[] = [];
   const refuse: Refuse = (path, message) => problems.push({ path, message });
   checkListeners(config, refuse);
-  checkNetworks(config, refuse);
+  checkRelayNetworks(config, refuse);
   checkNames(config, refuse);
   checkEndpoints(config, refuse);
   checkPeers(config, refuse);

@@ -13,9 +13,6 @@ const endpoint = z
     'expected host:port, [address]:port or unix:/path',
   );
 
-/** A network such as "192.0.2.0/24"; checked in contradictions.ts. */
-const network = z.string().min(1);
-
 /** One port per service; 0 lets the system choose. */
 const servicePorts = z
   .strictObject({
@@ -35,16 +32,6 @@ const listener = z.strictObject({
   role: z.enum(['mx', 'relay']).default('relay'),
   /** none offers no TLS; starttls offers it when a certificate is configured; implicit speaks TLS from the start. */
   tls: z.enum(['none', 'starttls', 'implicit']).default('starttls'),
-  /**
-   * Every connection begins with a PROXY header, version 1 or 2, that names the client; only these networks (load
-   * balancers) may connect. Absent means that the peer is the client. Not for a Unix socket.
-   */
-  proxyProtocol: z
-    .strictObject({
-      trusted: z.array(network).min(1),
-      headerWaitMax: duration('100 ms', '30 s').default(5_000),
-    })
-    .optional(),
 });
 
 const localDomain = z.strictObject({
@@ -65,30 +52,9 @@ const route = z.strictObject({
   to: endpoint,
 });
 
-/** Who we are to NATS. Always files, which a Secret can hold: never a value, never the environment. */
-const natsCredentials = z.union([
-  z.strictObject({ userFile: z.string().min(1), passwordFile: z.string().min(1) }),
-  /** Holds an nkey seed ("SU..."). */
-  z.strictObject({ nkeySeedFile: z.string().min(1) }),
-  /** A .creds file: JWT and seed. */
-  z.strictObject({ credsFile: z.string().min(1) }),
-]);
-
-const natsTls = z.strictObject({
-  /** PEM files. Without `ca` the system's authorities are trusted; certificate and key go together. */
-  ca: z.string().min(1).optional(),
-  certificate: z.string().min(1).optional(),
-  key: z.string().min(1).optional(),
-});
-
 const nats = z.strictObject({
   /** One server or several of a cluster, separated by commas. */
   url: z.string().default('nats://127.0.0.1:4222'),
-  credentials: natsCredentials.optional(),
-  /** For tls:// servers and those that demand TLS. */
-  tls: natsTls.optional(),
-  /** auto makes the streams at start; check waits until a job (postrider provision) has made them. */
-  provision: z.enum(['auto', 'check']).default('auto'),
   /** Copies of every record: 1 on one machine, 3 in a cluster. */
   replicas: z.number().int().min(1).max(5).default(1),
   /** Fixed for the life of the data: part of every queue id. */
@@ -125,8 +91,6 @@ const limits = z.strictObject({
 const delivery = z.strictObject({
   /** Connections to one site, cluster-wide. */
   siteConnectionsMax: z.number().int().min(1).max(10_000).default(20),
-  /** Connections of one worker, to all sites together. */
-  connectionsMax: z.number().int().min(1).max(50_000).default(4000),
   /** Mails over one connection before it is closed; 0 means no limit. */
   connectionMailsMax: z.number().int().min(0).default(0),
   connectionIdleMax: duration('100 ms', '10 min').default(5_000),

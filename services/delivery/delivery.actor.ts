@@ -23,8 +23,6 @@ import type { SiteContext } from './site.actor.ts';
 import { Sites } from './sites.actor.ts';
 
 const SWEEP_MS = 250;
-/** How long attempts that run may take when the worker stops. */
-const STOP_WITHIN_MS = 20_000;
 
 export interface DeliveryOptions {
   config: Config;
@@ -34,6 +32,8 @@ export interface DeliveryOptions {
 
 export class Delivery {
   readonly #link: Link;
+  /** How long attempts that run may take when the worker stops. */
+  readonly #stopWithinMs: number;
   readonly #instruments: Instruments;
   readonly #departure = new Departure();
   readonly #outbox: Outbox;
@@ -49,6 +49,7 @@ export class Delivery {
     const { logger } = telemetry;
     const now = this.#now;
     this.#link = link;
+    this.#stopWithinMs = config.drain.attempts;
     const cache = new PackCache(new DirectGet(link), delivery.packCacheMax);
     this.#outbox = new Outbox(link, this.#departure);
     this.#intake = new Intake({
@@ -117,7 +118,7 @@ export class Delivery {
   }
 
   async stop(): Promise<void> {
-    const untilMs = this.#now() + STOP_WITHIN_MS;
+    const untilMs = this.#now() + this.#stopWithinMs;
     this.#shards.leaveAll();
     while (this.#sites.totals().running > 0 && this.#now() < untilMs) await pause(20);
     this.#sites.abort({ code: 0, enhanced: '4.3.2', text: 'the worker was stopped', host: '' });

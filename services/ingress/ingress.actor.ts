@@ -9,6 +9,7 @@ import { RecordWriter } from '#libs/nats/records.ts';
 import { deleteRecord } from '#libs/nats/trimming.ts';
 import { type ServerPolicy, serverPolicy } from '#libs/smtp/server.machine.ts';
 import { TlsIdentity } from '#libs/tls/identity.ts';
+import { AlwaysTraced } from './always-traced.ts';
 import { ArrivingMail, READ_OCTETS, type Spool } from './arriving-mail.actor.ts';
 import { ChunkStore } from './chunk-store.actor.ts';
 import { familyOf, RelayNetworks } from './client-address.ts';
@@ -22,9 +23,8 @@ import { Sessions } from './sessions.actor.ts';
 import { TroubleLog } from './trouble-log.ts';
 
 const SWEEP_MS = 1000;
-/** A stop lets mail data arrive for so long, and commits finish for so long. */
-const STOP_CUT_AFTER_MS = 15_000;
-const STOP_GIVE_UP_AFTER_MS = 20_000;
+/** Commits that run get so much longer than mail data that arrives, when the service stops. */
+const STOP_COMMIT_MS = 5000;
 
 export class Ingress {
   readonly #service: ServiceContext;
@@ -37,13 +37,15 @@ export class Ingress {
   readonly #sessions: Sessions;
   readonly #listeners: Listener[];
   readonly #troubles: TroubleLog;
+  readonly #alwaysTraced: AlwaysTraced;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(service: ServiceContext, layout: Layout) {
     const { config, link, telemetry } = service;
-    const { limits } = config;
+    const { limits, telemetry: telemetryKeys } = config;
     this.#service = service;
     this.#troubles = new TroubleLog((line) => telemetry.logger.warn(line), Date.now);
+    this.#alwaysTraced = new AlwaysTraced(telemetryKeys.alwaysSample);
     this.#hostname = config.hostname ?? machineName();
     this.#tls = config.tls === undefined ? undefined : new TlsIdentity(config.tls);
     this.#budget = new MemoryBudget(limits.memoryMax);
@@ -109,7 +111,8 @@ export class Ingress {
   /** Takes no more clients, and lets mail that is under way finish. */
   async stop(): Promise<void> {
     for (const listener of this.#listeners) listener.stop();
-    await this.#sessions.stop({ cutAfterMs: STOP_CUT_AFTER_MS, giveUpAfterMs: STOP_GIVE_UP_AFTER_MS });
+    const cutAfterMs = this.#service.config.drain.sessions;
+    await this.#sessions.stop({ cutAfterMs, giveUpAfterMs: cutAfterMs + STOP_COMMIT_MS });
     clearInterval(this.#timer);
     this.#instruments.sweep();
   }
@@ -147,6 +150,7 @@ export class Ingress {
     const { tracing } = this.#service.telemetry;
     const span = tracing.startRoot('smtp accept', {
       kind: 'server',
+      keep: this.#alwaysTraced.holds(source.transaction) ? 'always' : 'sampled',
       attributes: { 'network.type': familyOf(source.clientAddress) },
     });
     return new ArrivingMail(this.#spool, { ...source, span }, source.transaction, READ_OCTETS);

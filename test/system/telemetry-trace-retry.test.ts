@@ -94,3 +94,19 @@ describe('A mail whose trace is kept', () => {
     MINUTE,
   );
 });
+
+describe('Mail that is always traced', () => {
+  test(
+    'is kept whole at a ratio of 0 when a domain of it is named',
+    async () => {
+      await open({ sampleRatio: 0, alwaysSample: { domains: ['routed.test'] } });
+      const queueId = await send('anybody@Routed.test');
+      await receiver.waitFor(() => named(ofMail(queueId), 'deliver attempt').length > 0);
+      const [accepted] = named(ofMail(queueId), 'smtp accept');
+      const [attempt] = named(ofMail(queueId), 'deliver attempt');
+      expect(accepted).toMatchObject({ service: 'postrider-ingress', parentSpanId: '' });
+      expect(attempt!.traceId).toBe(accepted!.traceId);
+    },
+    MINUTE,
+  );
+});
