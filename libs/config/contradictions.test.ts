@@ -54,6 +54,12 @@ describe('Settings that contradict each other are refused', () => {
       ],
     ],
     [
+      'NATS certificate without its key',
+      { nats: { tls: { ca: 'ca.pem', certificate: 'c.pem' } } },
+      ['nats.tls: expected certificate and key together, or neither'],
+    ],
+    ['NATS with nothing but an authority is fine', { nats: { tls: { ca: 'ca.pem' } } }, []],
+    [
       'local domain twice, without regard to case',
       {
         localDomains: [

@@ -107,6 +107,10 @@ function checkPeers({ dns, nats, telemetry }: Config, refuse: Refuse): void {
   if (nats.spoolStreams > nats.partitions) {
     refuse(['nats', 'spoolStreams'], `expected at most nats.partitions (${nats.partitions})`);
   }
+  const { tls } = nats;
+  if (tls !== undefined && (tls.certificate === undefined) !== (tls.key === undefined)) {
+    refuse(['nats', 'tls'], 'expected certificate and key together, or neither');
+  }
   const { otlpEndpoint } = telemetry;
   if (otlpEndpoint !== undefined && !/^https?:/.test(otlpEndpoint)) {
     refuse(['telemetry', 'otlpEndpoint'], `expected an http or https URL; found "${otlpEndpoint}"`);

@@ -52,9 +52,28 @@ const route = z.strictObject({
   to: endpoint,
 });
 
+/** Who we are to NATS. Always files, which a Secret can hold: never a value, never the environment. */
+const natsCredentials = z.union([
+  z.strictObject({ userFile: z.string().min(1), passwordFile: z.string().min(1) }),
+  /** Holds an nkey seed ("SU..."). */
+  z.strictObject({ nkeySeedFile: z.string().min(1) }),
+  /** A .creds file: JWT and seed. */
+  z.strictObject({ credsFile: z.string().min(1) }),
+]);
+
+const natsTls = z.strictObject({
+  /** PEM files. Without `ca` the system's authorities are trusted; certificate and key go together. */
+  ca: z.string().min(1).optional(),
+  certificate: z.string().min(1).optional(),
+  key: z.string().min(1).optional(),
+});
+
 const nats = z.strictObject({
   /** One server or several of a cluster, separated by commas. */
   url: z.string().default('nats://127.0.0.1:4222'),
+  credentials: natsCredentials.optional(),
+  /** For tls:// servers and those that demand TLS. */
+  tls: natsTls.optional(),
   /** Copies of every record: 1 on one machine, 3 in a cluster. */
   replicas: z.number().int().min(1).max(5).default(1),
   /** Fixed for the life of the data: part of every queue id. */

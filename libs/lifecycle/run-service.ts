@@ -1,14 +1,17 @@
 // Runs one service from start to stop: configuration, health, NATS, telemetry, the service itself, and back in reverse order.
 //
 // Fails: bad configuration -> its problems on standard error, exit 78; NATS away -> it waits, alive and not ready, with a line
-// in the log now and then; the service cannot start -> a line in the log, exit 1; an error that nobody caught -> the same: a
-// service that is in a state that nobody thought of must not go on, and killing it loses no mail.
+// in the log now and then; NATS refuses us or a file for it cannot be read, for 30 s -> the reason in the log, exit 1; the service
+// cannot start -> a line in the log, exit 1; an error that nobody caught -> the same: a service that is in a state that nobody
+// thought of must not go on, and killing it loses no mail.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { ConfigError, loadConfig } from '#libs/config/load.ts';
 import type { Config } from '#libs/config/schema.ts';
+import { LinkError } from '#libs/nats/dial.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
+import { linkOptions } from '#libs/nats/link-options.ts';
 import { type HealthServer, serveHealth } from '#libs/rpc/health.ts';
 import { endpointText } from '#libs/rpc/listening.ts';
 import { makeLogger } from '#libs/telemetry/logger.ts';
@@ -78,13 +81,19 @@ function announceReady(logger: Logger, ready: Record<string, unknown>): void {
 
 /** Waits for NATS as long as it takes: a process that ended instead would be started later and later by its orchestrator. */
 async function connect(name: string, config: Config, logger: Logger): Promise<Link> {
-  const url = process.env.NATS_URL || config.nats.url;
+  const options = linkOptions(config.nats, process.env);
   const onStatus = (status: string) => logger.info(`nats: ${status}`);
   for (;;) {
     try {
-      return await connectLink({ url, service: name, onStatus });
+      return await connectLink({ ...options, service: name, onStatus });
     } catch (error) {
-      logger.warn(`NATS is away, trying on: ${(error as Error).message}`);
+      if (!(error instanceof LinkError)) throw error;
+      // What only a person can mend must not look like waiting.
+      if (error.kind !== 'away') {
+        logger.fatal(error.message);
+        process.exit(1);
+      }
+      logger.warn(`NATS is away, trying on: ${error.message}`);
       await pause(CONNECT_AGAIN_MS);
     }
   }

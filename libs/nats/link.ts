@@ -5,7 +5,7 @@
 // was lost are answered `timeout` at once, since their answers cannot arrive any more.
 import { randomBytes } from 'node:crypto';
 import { type Msg, type NatsConnection, headers as newHeaders, type Subscription } from '@nats-io/nats-core';
-import { connect } from '@nats-io/transport-node';
+import { type DialOptions, dial } from './dial.ts';
 
 /** A message as a subscriber sees it; `reply` is '' when nobody waits for an answer. */
 export interface Incoming {
@@ -78,8 +78,10 @@ class NatsRecord implements IncomingRecord {
 export class Link {
   /** "<service>-<random>": unique for all time. */
   readonly instance: string;
+  /** Subjects that start with this and a dot are ours alone: "_INBOX.<service>.<instance>". */
+  readonly inbox: string;
   readonly #connection: NatsConnection;
-  readonly #inbox: string;
+  readonly #answers: string;
   readonly #open = new Map<number, Open>();
   readonly #onReconnected = new Set<() => void>();
   readonly #sweeper: NodeJS.Timeout;
@@ -87,12 +89,16 @@ export class Link {
   #connected = true;
   #questions = 0;
 
-  constructor(connection: NatsConnection, instance: string, onStatus: (status: string) => void) {
+  constructor(
+    connection: NatsConnection,
+    options: { instance: string; inbox: string; onStatus: (status: string) => void },
+  ) {
     this.#connection = connection;
-    this.instance = instance;
-    this.#onStatus = onStatus;
-    this.#inbox = `_INBOX_${instance}`;
-    connection.subscribe(`${this.#inbox}.*`, {
+    this.instance = options.instance;
+    this.inbox = options.inbox;
+    this.#onStatus = options.onStatus;
+    this.#answers = `${this.inbox}.answer`;
+    connection.subscribe(`${this.#answers}.*`, {
       callback: (_error, message) => loudly(() => this.#answered(message)),
     });
     this.#sweeper = setInterval(() => this.#sweep(Date.now()), SWEEP_MS);
@@ -148,7 +154,7 @@ export class Link {
     }
     const number = ++this.#questions;
     this.#open.set(number, { deadlineMs: Date.now() + question.timeoutMs, onAnswer });
-    const reply = `${this.#inbox}.${number.toString(36)}`;
+    const reply = `${this.#answers}.${number.toString(36)}`;
     const { headers } = question;
     if (headers === undefined) this.#connection.publish(question.subject, question.payload, { reply });
     else this.#connection.publish(question.subject, question.payload, { reply, headers: headersOf(headers) });
@@ -194,7 +200,7 @@ export class Link {
       const open: Open = { deadlineMs: Date.now() + options.timeoutMs, onAnswer };
       if (!this.#connected || this.#connection.isClosed()) return finish();
       this.#open.set(number, open);
-      this.#connection.publish(subject, payload, { reply: `${this.#inbox}.${number.toString(36)}` });
+      this.#connection.publish(subject, payload, { reply: `${this.#answers}.${number.toString(36)}` });
     });
   }
 
@@ -234,7 +240,7 @@ export class Link {
   }
 
   #answered(message: Msg): void {
-    const number = Number.parseInt(message.subject.slice(this.#inbox.length + 1), 36);
+    const number = Number.parseInt(message.subject.slice(this.#answers.length + 1), 36);
     const open = this.#open.get(number);
     if (open === undefined) return;
     this.#open.delete(number);
@@ -295,37 +301,18 @@ function loudly(hear: () => void): void {
   }
 }
 
-export interface LinkOptions {
-  url: string;
+export interface LinkOptions extends DialOptions {
+  /** First part of the instance's name and of its inboxes. */
   service: string;
   onStatus?: (status: string) => void;
 }
 
-const CONNECT_WAIT_MS = 30_000;
-const CONNECT_AGAIN_MS = 250;
-
-/** A link to the server at `url`, tried for 30 s; afterwards it reconnects for ever. Throws the last error. */
+/** A link to one of the servers, tried for 30 s; afterwards it reconnects for ever, to any of them. Throws LinkError. */
 export async function connectLink(options: LinkOptions): Promise<Link> {
-  const instance = `${options.service}-${randomBytes(6).toString('hex')}`;
-  const untilMs = Date.now() + CONNECT_WAIT_MS;
-  for (;;) {
-    try {
-      const connection = await connect({
-        servers: options.url,
-        name: instance,
-        timeout: 5000,
-        maxReconnectAttempts: -1,
-        reconnectTimeWait: 100,
-        reconnectJitter: 100,
-        pingInterval: 5000,
-        maxPingOut: 2,
-        inboxPrefix: `_INBOX_${instance}_mux`,
-        noAsyncTraces: true,
-      });
-      return new Link(connection, instance, options.onStatus ?? (() => {}));
-    } catch (error) {
-      if (Date.now() >= untilMs) throw error;
-      await new Promise((done) => setTimeout(done, CONNECT_AGAIN_MS));
-    }
-  }
+  const { service, onStatus = () => {} } = options;
+  const instance = `${service}-${randomBytes(6).toString('hex')}`;
+  const inbox = `_INBOX.${service}.${instance}`;
+  const naming = { name: instance, inboxPrefix: `${inbox}.mux` };
+  const connection = await dial(options, naming, onStatus);
+  return new Link(connection, { instance, inbox, onStatus });
 }

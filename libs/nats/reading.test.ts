@@ -8,6 +8,7 @@ const QUERY = { stream: 'S', subject: 's.1' };
 /** A link to a JetStream whose consumers are told, one after the other, what they push. */
 class ScriptedLink implements ReadingLink {
   readonly instance = 'test';
+  readonly inbox = '_INBOX.test';
   readonly connected = true;
   /** From which sequences consumers were asked to start. */
   readonly starts: number[] = [];

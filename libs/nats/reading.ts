@@ -28,7 +28,10 @@ const READ_ALL_WAIT_MS = 120_000;
 const IDLES_MAX = 5;
 
 /** What reading needs of a link. */
-export type ReadingLink = Pick<Link, 'instance' | 'connected' | 'request' | 'publish' | 'subscribeRecords'>;
+export type ReadingLink = Pick<
+  Link,
+  'instance' | 'inbox' | 'connected' | 'request' | 'publish' | 'subscribeRecords'
+>;
 
 let consumers = 0;
 
@@ -54,7 +57,7 @@ class PushConsumer {
   /** Returns how many records it has to read now; undefined when it cannot be made. */
   async create(fromSequence: number): Promise<number | undefined> {
     const { stream, subject, headersOnly } = this.#query;
-    const deliverSubject = `_INBOX_${this.#link.instance}_read.${this.#name}`;
+    const deliverSubject = `${this.#link.inbox}.read.${this.#name}`;
     this.#heardAtMs = Date.now();
     this.#subscription = this.#link.subscribeRecords(deliverSubject, (record) => this.#take(record));
     const config = {
