@@ -58,7 +58,8 @@ function kindOf(credentials: Credentials): Authenticator {
     );
   }
   if ('nkeySeedFile' in credentials) return nkeyAuthenticator(() => octetsOf(credentials.nkeySeedFile));
-  return credsAuthenticator(() => octetsOf(credentials.credsFile));
+  // Its parser wants a line end behind the last line.
+  return credsAuthenticator(() => new TextEncoder().encode(`${textOf(credentials.credsFile)}\n`));
 }
 
 /** What answers the server's demand for credentials; what it throws would close the connection for ever. */

@@ -12,6 +12,8 @@ export interface DialOptions {
   credentials?: Credentials | undefined;
   /** With it, or with a tls:// URL, nothing is sent without TLS. */
   tls?: TlsFiles | undefined;
+  /** How long the first connection is tried; 30 s when absent. */
+  tryForMs?: number;
 }
 
 export type LinkTrouble = 'away' | 'refused' | 'unreadable';
@@ -30,13 +32,13 @@ const TRY_FOR_MS = 30_000;
 const AGAIN_MS = 250;
 const TLS_CODES = /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/;
 
-/** Tries for 30 s. `onTrouble` hears of credentials that cannot be read later on. Throws LinkError. */
+/** `onTrouble` hears of credentials that cannot be read later on. Throws LinkError. */
 export async function dial(
   options: DialOptions,
   naming: { name: string; inboxPrefix: string },
   onTrouble: (reason: string) => void,
 ): Promise<NatsConnection> {
-  const untilMs = Date.now() + TRY_FOR_MS;
+  const untilMs = Date.now() + (options.tryForMs ?? TRY_FOR_MS);
   // One server of several may be away: what another one said weighs more.
   let worst: LinkError | undefined;
   for (;;) {

@@ -49,6 +49,8 @@ interface Open {
 export const NO_PAYLOAD = new Uint8Array(0);
 const SWEEP_MS = 100;
 const NO_RESPONDERS = 503;
+const SAME_WORDS_AFTER_MS = 10_000;
+const SAID_MAX = 1000;
 
 class NatsRecord implements IncomingRecord {
   readonly #message: Msg;
@@ -86,6 +88,7 @@ export class Link {
   readonly #onReconnected = new Set<() => void>();
   readonly #sweeper: NodeJS.Timeout;
   readonly #onStatus: (status: string) => void;
+  readonly #saidAtMs = new Map<string, number>();
   #connected = true;
   #questions = 0;
 
@@ -259,12 +262,22 @@ export class Link {
 
   async #watch(): Promise<void> {
     for await (const status of this.#connection.status()) {
+      if (status.type === 'error') this.#sayOnce(`error: ${status.error.message}`);
+      if (status.type !== 'disconnect' && status.type !== 'reconnect') continue;
       if (status.type === 'disconnect') this.#lost();
-      else if (status.type === 'reconnect') this.#back();
-      if (status.type === 'error') this.#onStatus(`error: ${status.error.message}`);
-      else if (status.type === 'disconnect' || status.type === 'reconnect') this.#onStatus(status.type);
+      else this.#back();
+      this.#onStatus(`${status.type} ${status.server}`);
     }
     this.#lost();
+  }
+
+  /** The same words at most every ten seconds: a refusal comes again with every try. */
+  #sayOnce(words: string): void {
+    const nowMs = Date.now();
+    if (nowMs - (this.#saidAtMs.get(words) ?? 0) < SAME_WORDS_AFTER_MS) return;
+    if (this.#saidAtMs.size >= SAID_MAX) this.#saidAtMs.clear();
+    this.#saidAtMs.set(words, nowMs);
+    this.#onStatus(words);
   }
 
   #lost(): void {

@@ -1,16 +1,17 @@
 // A real nats-server for tests: JetStream with sync always, its own store in a temporary folder, loopback only.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connectLink } from '#libs/nats/link.ts';
 import { cachedNatsServer, findNatsServer } from '../../deploy/local/find-nats.mjs';
 import { freePort } from './cluster-ports.ts';
 
 export interface NatsOptions {
   /** Octets that JetStream may store; 20 GB when absent. */
   storageMax?: number;
+  /** More lines of its configuration: users, TLS. */
+  more?: string;
 }
 
 export interface NatsServer {
@@ -23,73 +24,100 @@ export interface NatsServer {
   kill(signal: NodeJS.Signals): Promise<void>;
   /** Starts it again on the same port and store. */
   restart(): Promise<void>;
+  /** Gives it other lines of configuration while it runs; clients that may not be there any more are sent away. */
+  reload(more: string): Promise<void>;
+  /** All that it logged. */
+  log(): Promise<string>;
   /** Ends it and removes its store. */
   stop(): Promise<void>;
 }
 
-async function binary(): Promise<string> {
+const READY_WITHIN_MS = 20_000;
+const LOOK_EVERY_MS = 20;
+
+/** The program. */
+export async function natsProgram(): Promise<string> {
   return cachedNatsServer() ?? (await findNatsServer({ log: () => {} })).path;
 }
 
-async function launch(path: string, directory: string): Promise<ChildProcess> {
+/** Starts the program with a configuration file; it ends when it is killed. */
+export function launchNats(program: string, configFile: string): ChildProcess {
   const env = { ...process.env, GOMAXPROCS: '2' };
-  const child = spawn(path, ['-c', join(directory, 'nats.conf')], { stdio: 'ignore', env });
+  const child = spawn(program, ['-c', configFile], { stdio: 'ignore', env });
   child.on('error', () => {});
   return child;
 }
 
-async function untilReady(url: string, child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}`);
-  const link = await connectLink({ url, service: 'probe' });
-  try {
-    for (let tries = 0; tries < 200; tries++) {
-      if ((await link.request('$JS.API.INFO', new Uint8Array(0), 500)).kind === 'answer') return;
-      await pause(50);
-    }
-    throw new Error('JetStream does not answer');
-  } finally {
-    await link.close();
+/** What `/healthz` of a monitoring port says, without a client and its rights; undefined when nobody answers. */
+export async function healthOf(monitorPort: number, query = ''): Promise<number | undefined> {
+  const answer = await fetch(`http://127.0.0.1:${monitorPort}/healthz${query}`, {
+    signal: AbortSignal.timeout(2000),
+  }).catch(() => undefined);
+  await answer?.text();
+  return answer?.status;
+}
+
+async function untilReady(monitorPort: number, child: ChildProcess): Promise<void> {
+  const untilMs = Date.now() + READY_WITHIN_MS;
+  while (Date.now() < untilMs) {
+    if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}`);
+    if ((await healthOf(monitorPort)) === 200) return;
+    await pause(LOOK_EVERY_MS);
   }
+  throw new Error('JetStream is not healthy');
+}
+
+function configText(directory: string, ports: { client: number; monitor: number }, options: NatsOptions) {
+  const store = JSON.stringify(join(directory, 'js'));
+  return `
+host: 127.0.0.1
+port: ${ports.client}
+http: "127.0.0.1:${ports.monitor}"
+server_name: test
+log_file: ${JSON.stringify(join(directory, 'nats.log'))}
+max_payload: 8MB
+jetstream { store_dir: ${store}, sync_interval: always, max_mem: 64MB, max_file: ${options.storageMax ?? 20_000_000_000} }
+${options.more ?? ''}
+`;
 }
 
 /** A server that answers. */
 export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
   const directory = await mkdtemp(join(tmpdir(), 'postrider-nats-'));
-  const port = await freePort();
-  const url = `nats://127.0.0.1:${port}`;
-  const storageMax = options.storageMax ?? 20_000_000_000;
-  const config = `
-host: 127.0.0.1
-port: ${port}
-server_name: test
-max_payload: 8MB
-jetstream { store_dir: ${JSON.stringify(join(directory, 'js'))}, sync_interval: always, max_mem: 64MB, max_file: ${storageMax} }
-`;
-  await writeFile(join(directory, 'nats.conf'), config);
-  const path = await binary();
-  let child = await launch(path, directory);
-  const start = async () => {
-    child = await launch(path, directory);
-    await untilReady(url, child);
-  };
-  await untilReady(url, child);
+  const ports = { client: await freePort(), monitor: await freePort() };
+  const configFile = join(directory, 'nats.conf');
+  const configure = (more = options.more) =>
+    writeFile(configFile, configText(directory, ports, { ...options, ...(more !== undefined && { more }) }));
+  await configure();
+  const program = await natsProgram();
+  let child = launchNats(program, configFile);
+  await untilReady(ports.monitor, child);
   return {
-    url,
-    port,
+    url: `nats://127.0.0.1:${ports.client}`,
+    port: ports.client,
     directory,
     get pid() {
       return child.pid!;
     },
-    kill: (signal) => end(child, signal),
-    restart: start,
+    kill: (signal) => endNats(child, signal),
+    restart: async () => {
+      child = launchNats(program, configFile);
+      await untilReady(ports.monitor, child);
+    },
+    reload: async (more) => {
+      await configure(more);
+      child.kill('SIGHUP');
+    },
+    log: () => readFile(join(directory, 'nats.log'), 'utf8'),
     stop: async () => {
-      await end(child, 'SIGKILL');
+      await endNats(child, 'SIGKILL');
       await rm(directory, { recursive: true, force: true });
     },
   };
 }
 
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+/** Sends the signal; resolves when the server is gone, for SIGSTOP and SIGCONT at once. */
+export async function endNats(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((done) => child.once('exit', done));
   child.kill(signal);
