@@ -60,6 +60,19 @@ describe('Settings that contradict each other are refused', () => {
     ],
     ['NATS with nothing but an authority is fine', { nats: { tls: { ca: 'ca.pem' } } }, []],
     [
+      'network of load balancers that is none',
+      { listeners: [{ port: 25, proxyProtocol: { trusted: ['10.0.0.0/8', 'lb'] } }] },
+      [
+        'listeners[0].proxyProtocol.trusted[1]: ' +
+          'expected a network such as "192.0.2.0/24" or "2001:db8::/32"; found "lb"',
+      ],
+    ],
+    [
+      'PROXY header at a Unix socket',
+      { listeners: [{ unixSocket: '/s', proxyProtocol: { trusted: ['10.0.0.0/8'] } }] },
+      ['listeners[0].proxyProtocol: a Unix socket has no PROXY header: expected only one of them'],
+    ],
+    [
       'local domain twice, without regard to case',
       {
         localDomains: [

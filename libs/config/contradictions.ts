@@ -43,11 +43,23 @@ function checkListeners({ listeners, tls }: Config, refuse: Refuse): void {
   });
 }
 
-function checkRelayNetworks({ relayNetworks }: Config, refuse: Refuse): void {
+function checkNetworks({ relayNetworks, listeners }: Config, refuse: Refuse): void {
+  const check = (network: string, path: KeyPath) => {
+    if (ipaddr.isValidCIDR(network)) return;
+    refuse(path, `expected a network such as "192.0.2.0/24" or "2001:db8::/32"; found "${network}"`);
+  };
   relayNetworks.forEach((network, i) => {
-    if (!ipaddr.isValidCIDR(network)) {
-      const message = `expected a network such as "192.0.2.0/24" or "2001:db8::/32"; found "${network}"`;
-      refuse(['relayNetworks', i], message);
+    check(network, ['relayNetworks', i]);
+  });
+  listeners.forEach(({ proxyProtocol, unixSocket }, i) => {
+    proxyProtocol?.trusted.forEach((network, j) => {
+      check(network, ['listeners', i, 'proxyProtocol', 'trusted', j]);
+    });
+    if (proxyProtocol !== undefined && unixSocket !== undefined) {
+      refuse(
+        ['listeners', i, 'proxyProtocol'],
+        'a Unix socket has no PROXY header: expected only one of them',
+      );
     }
   });
 }
@@ -136,7 +148,7 @@ export function contradictions(config: Config, given: unknown): Problem[] {
   const problems: Problem[] = [];
   const refuse: Refuse = (path, message) => problems.push({ path, message });
   checkListeners(config, refuse);
-  checkRelayNetworks(config, refuse);
+  checkNetworks(config, refuse);
   checkNames(config, refuse);
   checkEndpoints(config, refuse);
   checkPeers(config, refuse);

@@ -13,6 +13,9 @@ const endpoint = z
     'expected host:port, [address]:port or unix:/path',
   );
 
+/** A network such as "192.0.2.0/24"; checked in contradictions.ts. */
+const network = z.string().min(1);
+
 /** One port per service; 0 lets the system choose. */
 const servicePorts = z
   .strictObject({
@@ -32,6 +35,16 @@ const listener = z.strictObject({
   role: z.enum(['mx', 'relay']).default('relay'),
   /** none offers no TLS; starttls offers it when a certificate is configured; implicit speaks TLS from the start. */
   tls: z.enum(['none', 'starttls', 'implicit']).default('starttls'),
+  /**
+   * Every connection begins with a PROXY header, version 1 or 2, that names the client; only these networks (load
+   * balancers) may connect. Absent means that the peer is the client. Not for a Unix socket.
+   */
+  proxyProtocol: z
+    .strictObject({
+      trusted: z.array(network).min(1),
+      headerWaitMax: duration('100 ms', '30 s').default(5_000),
+    })
+    .optional(),
 });
 
 const localDomain = z.strictObject({
@@ -74,6 +87,8 @@ const nats = z.strictObject({
   credentials: natsCredentials.optional(),
   /** For tls:// servers and those that demand TLS. */
   tls: natsTls.optional(),
+  /** auto makes the streams at start; check waits until somebody (postrider provision) has made them. */
+  provision: z.enum(['auto', 'check']).default('auto'),
   /** Copies of every record: 1 on one machine, 3 in a cluster. */
   replicas: z.number().int().min(1).max(5).default(1),
   /** Fixed for the life of the data: part of every queue id. */

@@ -58,13 +58,13 @@ describe('A version 1 header', () => {
   test.each(['PROXY UNKNOWN\r\n', 'PROXY UNKNOWN ffff::1 nonsense 1 2 3\r\n'])(
     'may name nobody: %j',
     (line) => {
-      expect(text(line)).toEqual({ kind: 'nameless', octets: line.length });
+      expect(text(line)).toEqual({ kind: 'unnamed', octets: line.length });
     },
   );
 
   test('may have 107 octets, and no more', () => {
     const longest = `PROXY UNKNOWN ${'x'.repeat(107 - 16)}\r\n`;
-    expect(text(longest)).toEqual({ kind: 'nameless', octets: 107 });
+    expect(text(longest)).toEqual({ kind: 'unnamed', octets: 107 });
     expect(text(longest.replace('\r\n', 'x\r\n'))).toMatchObject({ kind: 'refused' });
     expect(text(longest.slice(0, 106))).toEqual({ kind: 'incomplete' });
     const longestOfAll = encodeV1(
@@ -110,14 +110,14 @@ describe('A version 2 header', () => {
   });
 
   test.each([
-    ['LOCAL', 'local', v2({ command: 0x20, family: 0 })],
-    ['LOCAL with addresses that do not count', 'local', v2({ command: 0x20, body: v4 })],
-    ['LOCAL of a family that nobody knows', 'local', v2({ command: 0x20, family: 0xff, body: [1] })],
-    ['an unspecified family', 'nameless', v2({ family: 0, body: [1, 2, 3] })],
-    ['an unspecified transport', 'nameless', v2({ family: 0x10, body: v4 })],
-    ['Unix sockets', 'nameless', v2({ family: 0x31, body: Array.from({ length: 216 }, () => 0x2f) })],
-  ])('of %s is %s', (_what, kind, header) => {
-    expect(readProxyHeader(header)).toEqual({ kind, octets: header.length });
+    ['LOCAL', v2({ command: 0x20, family: 0 })],
+    ['LOCAL with addresses that do not count', v2({ command: 0x20, body: v4 })],
+    ['LOCAL of a family that nobody knows', v2({ command: 0x20, family: 0xff, body: [1] })],
+    ['an unspecified family', v2({ family: 0, body: [1, 2, 3] })],
+    ['an unspecified transport', v2({ family: 0x10, body: v4 })],
+    ['Unix sockets', v2({ family: 0x31, body: Array.from({ length: 216 }, () => 0x2f) })],
+  ])('of %s names nobody', (_what, header) => {
+    expect(readProxyHeader(header)).toEqual({ kind: 'unnamed', octets: header.length });
     expect(readProxyHeader(header.subarray(0, -1))).toEqual({ kind: 'incomplete' });
   });
 

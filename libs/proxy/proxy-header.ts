@@ -16,10 +16,8 @@ export type ProxyHeader =
   /** So far it is one, and it goes on. */
   | { kind: 'incomplete' }
   | { kind: 'proxied'; source: Endpoint; destination: Endpoint; octets: number }
-  /** The balancer speaks for itself (LOCAL, a health check). */
-  | { kind: 'local'; octets: number }
-  /** The client has no address that the balancer could tell: UNKNOWN, AF_UNSPEC, AF_UNIX. */
-  | { kind: 'nameless'; octets: number }
+  /** Nobody is named: a health check of the balancer (LOCAL, UNKNOWN), or a client without an IP address. */
+  | { kind: 'unnamed'; octets: number }
   | { kind: 'refused'; reason: string };
 
 /** Octets of a version 1 header with its CR LF (§2.1). */
@@ -63,7 +61,7 @@ function readV1(octets: Buffer): ProxyHeader {
   const length = end + 2;
   const words = line.slice(0, end).split(' ');
   const [, family] = words;
-  if (family === 'UNKNOWN') return { kind: 'nameless', octets: length };
+  if (family === 'UNKNOWN') return { kind: 'unnamed', octets: length };
   if (family !== 'TCP4' && family !== 'TCP6') return refused('a version 1 header of no known family');
   const isAddress = family === 'TCP4' ? isIPv4 : isPlainIPv6;
   const [, , sourceAddress = '', destinationAddress = '', sourcePort = '', destinationPort = ''] = words;
@@ -114,9 +112,9 @@ function readV2(octets: Buffer): ProxyHeader {
   const reason = command === 0 ? undefined : v2Trouble(family, transport, length - V2_FIXED_OCTETS);
   if (reason !== undefined) return refused(reason);
   if (octets.length < length) return INCOMPLETE;
-  if (command === 0) return { kind: 'local', octets: length };
+  if (command === 0) return { kind: 'unnamed', octets: length };
   if (transport !== TRANSPORT_STREAM || (family !== 1 && family !== 2)) {
-    return { kind: 'nameless', octets: length };
+    return { kind: 'unnamed', octets: length };
   }
   return readV2Addresses(octets, ADDRESS_OCTETS[family], length);
 }

@@ -19,6 +19,7 @@ const rows = {
   overloaded: [421, '3.2', 'Too busy, try again later'],
   idleTooLong: [421, '4.2', 'Idle for too long'],
   tooManyBadCommands: [421, '7.0', 'Too many bad commands'],
+  notTrusted: [421, '7.0', 'Only load balancers connect here; senders have another address'],
   commitUnavailable: [451, '3.0', 'Storage does not answer, try again later'],
   recipientDeferred: [451, '4.3', 'Recipient cannot be checked now, try again later'],
   noMemory: [452, '3.1', 'No room for mail data now, try again later'],

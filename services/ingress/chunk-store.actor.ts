@@ -45,6 +45,10 @@ export class ChunkStore {
     return Math.floor(this.#options.random() * this.#options.layout.partitions);
   }
 
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
   get hasRoom(): boolean {
     return this.#inFlight < IN_FLIGHT_MAX;
   }

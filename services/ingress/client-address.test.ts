@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { familyOf, normalizedAddress, RelayNetworks } from './client-address.ts';
+import { familyOf, Networks, normalizedAddress, scopeOf } from './client-address.ts';
 
 describe('A client address', () => {
   test.each([
@@ -19,8 +19,8 @@ describe('A client address', () => {
   });
 });
 
-describe('Relay networks', () => {
-  const networks = new RelayNetworks(['127.0.0.0/8', '192.0.2.0/24', '2001:db8::/32', '::1/128']);
+describe('Networks', () => {
+  const networks = new Networks(['127.0.0.0/8', '192.0.2.0/24', '2001:db8::/32', '::1/128']);
 
   test.each([
     ['127.0.0.1', true],
@@ -30,12 +30,32 @@ describe('Relay networks', () => {
     ['2001:db9::1', false],
     ['::1', true],
     ['::2', false],
-    ['', true],
+    ['', false],
   ])('hold %j: %j', (address, isHeld) => {
     expect(networks.holds(address)).toBe(isHeld);
   });
 
   test('may be none', () => {
-    expect(new RelayNetworks([]).holds('127.0.0.1')).toBe(false);
+    expect(new Networks([]).holds('127.0.0.1')).toBe(false);
+  });
+});
+
+describe('The scope of an address', () => {
+  test.each([
+    ['10.42.0.1', 'private'],
+    ['172.31.0.1', 'private'],
+    ['192.168.1.1', 'private'],
+    ['100.64.0.1', 'private'],
+    ['127.0.0.1', 'private'],
+    ['169.254.1.1', 'private'],
+    ['fd00::1', 'private'],
+    ['fe80::1', 'private'],
+    ['::1', 'private'],
+    ['', 'private'],
+    ['8.8.8.8', 'public'],
+    ['172.32.0.1', 'public'],
+    ['2a00:1450::1', 'public'],
+  ])('%j is %s', (address, scope) => {
+    expect(scopeOf(address)).toBe(scope);
   });
 });

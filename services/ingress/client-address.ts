@@ -18,8 +18,8 @@ export function familyOf(address: string): AddressFamily {
   return address.includes(':') ? 'ipv6' : 'ipv4';
 }
 
-/** The networks whose clients may relay. */
-export class RelayNetworks {
+/** Some networks, such as those whose clients may relay. */
+export class Networks {
   readonly #networks: [ipaddr.IPv4 | ipaddr.IPv6, number][];
 
   /** `networks` are CIDR texts, checked by the configuration. */
@@ -27,10 +27,19 @@ export class RelayNetworks {
     this.#networks = networks.map((network) => ipaddr.parseCIDR(network));
   }
 
-  /** True for a normalized address inside one of them, and for a Unix socket: its file decides who may write. */
+  /** True for a normalized address inside one of them; false for a Unix socket. */
   holds(address: string): boolean {
-    if (address === '') return true;
+    if (address === '') return false;
     const client = ipaddr.parse(address);
     return this.#networks.some((network) => network[0].kind() === client.kind() && client.match(network));
   }
+}
+
+/** Ranges that no client of the Internet has: a mail exchanger that sees many of them sees a balancer or a node instead. */
+const PRIVATE_RANGES = new Set(['private', 'loopback', 'linkLocal', 'carrierGradeNat', 'uniqueLocal']);
+
+/** Whether the Internet could send from a normalized address (RFC 1918, 4193, 6598); a Unix socket is private. */
+export function scopeOf(address: string): 'private' | 'public' {
+  if (address === '') return 'private';
+  return PRIVATE_RANGES.has(ipaddr.parse(address).range()) ? 'private' : 'public';
 }

@@ -33,10 +33,23 @@ export class ClientWire {
     socket.on('close', this.#onClose);
   }
 
-  /** Begins to read. */
+  /** Begins to read; the socket may have been paused, with octets in it. */
   listen(listener: WireListener): void {
     this.#listener = listener;
     this.#hear(this.#socket);
+    this.#socket.resume();
+  }
+
+  /** Begins with the handshake, as the server; what is in the socket already is part of it. */
+  listenSecured(listener: WireListener, context: SecureContext): void {
+    this.#listener = listener;
+    this.#socket.pause();
+    this.#handshake(this.#socket, context);
+  }
+
+  /** "TLSv1.3"; '' without TLS, and before the handshake is done. */
+  get tlsVersion(): string {
+    return this.#socket instanceof TLSSocket ? (this.#socket.getProtocol() ?? '') : '';
   }
 
   /** Octets that wait for the client to read. */
@@ -71,8 +84,7 @@ export class ClientWire {
     plain.pause();
     while (plain.read() !== null);
     this.#isPaused = false;
-    if (text === '') this.#handshake(plain, context);
-    else plain.write(text, 'latin1', () => this.#handshake(plain, context));
+    plain.write(text, 'latin1', () => this.#handshake(plain, context));
   }
 
   /** Writes `text` and ends; the client may still say what it likes. */

@@ -2,25 +2,26 @@
 //
 // Fails: an address that cannot be had or a certificate that cannot be read stops the start.
 import { hostname as machineName } from 'node:os';
-import type { Config } from '#libs/config/schema.ts';
 import type { ServiceContext } from '#libs/lifecycle/run-service.ts';
 import type { Layout } from '#libs/nats/layout.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { deleteRecord } from '#libs/nats/trimming.ts';
-import { type ServerPolicy, serverPolicy } from '#libs/smtp/server.machine.ts';
 import { TlsIdentity } from '#libs/tls/identity.ts';
-import { AlwaysTraced } from './always-traced.ts';
+import { AlwaysTraced, type ForcedTraces } from './always-traced.ts';
 import { ArrivingMail, READ_OCTETS, type Spool } from './arriving-mail.actor.ts';
+import { BalancedPeers } from './balanced-peers.actor.ts';
 import { ChunkStore } from './chunk-store.actor.ts';
-import { familyOf, RelayNetworks } from './client-address.ts';
-import { Instruments } from './instruments.ts';
-import { Listener, type ListenerConfig, type ListenerReady } from './listener.actor.ts';
+import { familyOf } from './client-address.ts';
+import { Instruments, type Readings } from './instruments.ts';
+import type { Listener, ListenerReady } from './listener.actor.ts';
+import { makeListeners } from './listeners.ts';
 import { MemoryBudget } from './memory-budget.ts';
-import { Packer } from './packer.actor.ts';
+import { Packer, type PackerOptions } from './packer.actor.ts';
 import { Recipients } from './recipients.actor.ts';
 import type { SessionContext } from './session-context.ts';
 import { Sessions } from './sessions.actor.ts';
 import { TroubleLog } from './trouble-log.ts';
+import { TurningAway } from './turning-away.actor.ts';
 
 const SWEEP_MS = 1000;
 /** Commits that run get so much longer than mail data that arrives, when the service stops. */
@@ -28,71 +29,66 @@ const STOP_COMMIT_MS = 5000;
 
 export class Ingress {
   readonly #service: ServiceContext;
-  readonly #hostname: string;
+  readonly #forcedTraces: ForcedTraces;
   readonly #tls: TlsIdentity | undefined;
   readonly #budget: MemoryBudget;
+  readonly #chunkStore: ChunkStore;
   readonly #packer: Packer;
   readonly #spool: Spool;
   readonly #instruments: Instruments;
   readonly #sessions: Sessions;
+  readonly #turningAway = new TurningAway(Date.now);
+  readonly #balancedPeers: BalancedPeers;
   readonly #listeners: Listener[];
   readonly #troubles: TroubleLog;
-  readonly #alwaysTraced: AlwaysTraced;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(service: ServiceContext, layout: Layout) {
+  /** Throws TlsFileError when the certificate cannot be read. Without `forcedTraces` the configuration says which. */
+  constructor(service: ServiceContext, layout: Layout, forcedTraces?: ForcedTraces) {
     const { config, link, telemetry } = service;
-    const { limits, telemetry: telemetryKeys } = config;
+    const { limits } = config;
+    const hostname = config.hostname ?? machineName();
+    const onTrouble = (reason: string, detail?: string) => this.#troubles.say(reason, detail);
     this.#service = service;
     this.#troubles = new TroubleLog((line) => telemetry.logger.warn(line), Date.now);
-    this.#alwaysTraced = new AlwaysTraced(telemetryKeys.alwaysSample);
-    this.#hostname = config.hostname ?? machineName();
+    this.#forcedTraces = forcedTraces ?? new AlwaysTraced(config.telemetry.alwaysSample);
     this.#tls = config.tls === undefined ? undefined : new TlsIdentity(config.tls);
     this.#budget = new MemoryBudget(limits.memoryMax);
-    const writer = new RecordWriter(link);
     const common = {
-      writer,
+      writer: new RecordWriter(link),
       layout,
       commitWaitMaxMs: limits.commitWaitMax,
       random: Math.random,
-      onTrouble: (reason: string) => this.#troubles.say(reason),
+      onTrouble,
     };
-    this.#packer = new Packer({
-      ...common,
-      hostname: this.#hostname,
-      now: Date.now,
-      onPack: (pack) => this.#instruments.packed(pack),
-    });
+    const onPack: PackerOptions['onPack'] = (pack) => this.#instruments.packed(pack);
+    this.#packer = new Packer({ ...common, hostname, now: Date.now, onPack });
     const remove = (stream: string, sequence: number) => deleteRecord(link, stream, sequence);
+    this.#chunkStore = new ChunkStore({ ...common, remove });
     this.#spool = {
       budget: this.#budget,
-      chunkStore: new ChunkStore({ ...common, remove }),
+      chunkStore: this.#chunkStore,
       packer: this.#packer,
       chunkSize: limits.chunkSize,
       now: Date.now,
       onStored: this.#storedLog(),
     };
-    const tls = this.#tls;
-    this.#instruments = new Instruments(telemetry.metrics, {
-      sessions: () => this.#sessions.size,
-      memoryOctets: () => this.#budget.used,
-      waitingMails: () => this.#packer.waiting,
-      certificateSeconds: tls && (() => (tls.validUntilMs - Date.now()) / 1000),
+    this.#instruments = new Instruments(telemetry.metrics, this.#readings());
+    const recipients = new Recipients({ link, now: Date.now, onTrouble });
+    this.#sessions = this.#makeSessions(recipients);
+    this.#balancedPeers = new BalancedPeers({
+      waitingMax: limits.sessionsMax,
+      turningAway: this.#turningAway,
+      instruments: this.#instruments,
+      onTrouble,
     });
-    this.#sessions = new Sessions({
-      sessionsMax: limits.sessionsMax,
-      idleMaxMs: limits.sessionIdleMax,
-      now: Date.now,
-      context: {
-        recipients: new Recipients({ link, now: Date.now, onTrouble: common.onTrouble }),
-        budget: this.#budget,
-        instruments: this.#instruments,
-        tls,
-        openMail: (source) => this.#openMail(source),
-      },
+    this.#listeners = makeListeners({
+      config,
+      hostname,
+      balancedPeers: this.#balancedPeers,
+      onClient: (socket, origin) => this.#sessions.accept(socket, origin),
+      onTrouble,
     });
-    const networks = new RelayNetworks(config.relayNetworks);
-    this.#listeners = config.listeners.map((listener) => this.#listener(listener, networks));
   }
 
   /** Takes clients; throws when an address cannot be had. Where they connect, in the order of the configuration. */
@@ -111,8 +107,10 @@ export class Ingress {
   /** Takes no more clients, and lets mail that is under way finish. */
   async stop(): Promise<void> {
     for (const listener of this.#listeners) listener.stop();
+    this.#balancedPeers.stop();
     const cutAfterMs = this.#service.config.drain.sessions;
     await this.#sessions.stop({ cutAfterMs, giveUpAfterMs: cutAfterMs + STOP_COMMIT_MS });
+    await this.#turningAway.stop();
     clearInterval(this.#timer);
     this.#instruments.sweep();
   }
@@ -139,8 +137,40 @@ export class Ingress {
     };
   }
 
+  #readings(): Readings {
+    const tls = this.#tls;
+    const secondsSince = (sinceMs: number) => (Date.now() - sinceMs) / 1000;
+    return {
+      sessions: () => this.#sessions.size,
+      memoryOctets: () => this.#budget.used,
+      waitingMails: () => this.#packer.waiting,
+      waitingSeconds: () => secondsSince(this.#packer.waitingSinceMs ?? Date.now()),
+      packsInFlight: () => this.#packer.packsInFlight,
+      chunksInFlight: () => this.#chunkStore.inFlight,
+      certificateSeconds: tls && (() => -secondsSince(tls.validUntilMs)),
+    };
+  }
+
+  #makeSessions(recipients: Recipients): Sessions {
+    const { sessionsMax, sessionIdleMax } = this.#service.config.limits;
+    return new Sessions({
+      sessionsMax,
+      idleMaxMs: sessionIdleMax,
+      now: Date.now,
+      turningAway: this.#turningAway,
+      context: {
+        recipients,
+        budget: this.#budget,
+        instruments: this.#instruments,
+        tls: this.#tls,
+        openMail: (source) => this.#openMail(source),
+      },
+    });
+  }
+
   #sweep(): void {
     this.#sessions.sweep();
+    this.#turningAway.sweep();
     this.#packer.sweep();
     this.#instruments.sweep();
   }
@@ -148,38 +178,12 @@ export class Ingress {
   #openMail(source: Parameters<SessionContext['openMail']>[0]): ArrivingMail | undefined {
     if (!this.#budget.admit(READ_OCTETS)) return undefined;
     const { tracing } = this.#service.telemetry;
+    const { reversePath, forwardPaths } = source.transaction;
     const span = tracing.startRoot('smtp accept', {
       kind: 'server',
-      keep: this.#alwaysTraced.holds(source.transaction) ? 'always' : 'sampled',
+      keep: this.#forcedTraces.holds(reversePath, forwardPaths) ? 'always' : 'sampled',
       attributes: { 'network.type': familyOf(source.clientAddress) },
     });
     return new ArrivingMail(this.#spool, { ...source, span }, source.transaction, READ_OCTETS);
-  }
-
-  #listener(config: ListenerConfig, relayNetworks: RelayNetworks): Listener {
-    const tls = config.tls === 'starttls' && this.#tls === undefined ? 'none' : config.tls;
-    return new Listener({
-      config,
-      tls,
-      policies: { relay: this.#policy(tls, 'allowed'), noRelay: this.#policy(tls, 'denied') },
-      relayNetworks,
-      onClient: (socket, origin) => this.#sessions.accept(socket, origin),
-      onTrouble: (reason) => this.#troubles.say(reason),
-    });
-  }
-
-  #policy(tls: ListenerConfig['tls'], relay: ServerPolicy['relay']): ServerPolicy {
-    const { limits, localDomains }: Config = this.#service.config;
-    const { messageSizeMax, recipientsMax, badCommandsMax, receivedFieldsMax } = limits;
-    return serverPolicy({
-      hostname: this.#hostname,
-      postmasterDomain: localDomains[0]?.name ?? this.#hostname,
-      messageSizeMax,
-      recipientsMax,
-      badCommandsMax,
-      receivedFieldsMax,
-      starttls: tls === 'starttls' ? 'offered' : 'absent',
-      relay,
-    });
   }
 }

@@ -1,5 +1,8 @@
 // What ingress shows of itself. The hot path adds to plain numbers; they are handed on once a second.
 import type { Metrics } from '#libs/telemetry/metrics.ts';
+import type { HeaderTrouble } from './balanced-peers.actor.ts';
+import { scopeOf } from './client-address.ts';
+import { Tally } from './tally.ts';
 
 const PACK_MAILS = [1, 2, 5, 10, 20, 50, 100, 200, 400];
 const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10, 30];
@@ -14,9 +17,16 @@ export interface Readings {
   sessions: () => number;
   memoryOctets: () => number;
   waitingMails: () => number;
+  /** Seconds since the oldest of them was whole; 0 when none waits. */
+  waitingSeconds: () => number;
+  packsInFlight: () => number;
+  chunksInFlight: () => number;
   /** Seconds until the certificate expires; undefined without one. */
   certificateSeconds: (() => number) | undefined;
 }
+
+/** Versions that a handshake can end with, and "none"; a label has no other values. */
+const TLS_VERSIONS = new Set(['none', 'TLSv1.2', 'TLSv1.3']);
 
 export class Instruments {
   /** Mails that were committed. */
@@ -27,6 +37,10 @@ export class Instruments {
   readonly #acceptedTotal: ReturnType<Metrics['counter']>;
   readonly #turnedAwayTotal: ReturnType<Metrics['counter']>;
   readonly #refusalsTotal: ReturnType<Metrics['counter']>;
+  readonly #sessionsByRole: Tally<'mx' | 'relay'>;
+  readonly #sessionsByTls: Tally<string>;
+  readonly #mxClients: Tally<'private' | 'public'>;
+  readonly #headersRefused: Tally<HeaderTrouble>;
   readonly #packMails: ReturnType<Metrics['histogram']>;
   readonly #packOctets: ReturnType<Metrics['histogram']>;
   readonly #commitSeconds: ReturnType<Metrics['histogram']>;
@@ -41,6 +55,34 @@ export class Instruments {
       'postrider_ingress_connections_turned_away_total',
       'Connections over limits.sessionsMax; 0 when healthy.',
     );
+    this.#sessionsByRole = new Tally(
+      metrics.counter(
+        'postrider_ingress_sessions_accepted_total',
+        'Clients that said something, by the role of the listener; health checks do not count.',
+      ),
+      'role',
+    );
+    this.#sessionsByTls = new Tally(
+      metrics.counter(
+        'postrider_ingress_sessions_ended_total',
+        'The same clients when they are gone, by the version of TLS that they spoke; a falling share of TLS means trouble with the certificate.',
+      ),
+      'tls',
+    );
+    this.#mxClients = new Tally(
+      metrics.counter(
+        'postrider_ingress_mx_clients_total',
+        'Clients of mx listeners by their address; when most are private, something on the way replaces the addresses of clients.',
+      ),
+      'address',
+    );
+    this.#headersRefused = new Tally(
+      metrics.counter(
+        'postrider_ingress_proxy_headers_refused_total',
+        'Connections closed for their PROXY header, by reason; 0 when balancers and listeners fit together.',
+      ),
+      'reason',
+    );
     this.#packMails = metrics.histogram(
       'postrider_ingress_pack_mails',
       'Mails of one pack; grows with load.',
@@ -52,20 +94,7 @@ export class Instruments {
       'From sending a pack to its acknowledgement; mostly the fsync of JetStream.',
       SECONDS,
     );
-    metrics.gauge('postrider_ingress_sessions', 'Connections of clients.', readings.sessions);
-    metrics.gauge(
-      'postrider_ingress_memory_octets',
-      'Octets of mail in memory; near limits.memoryMax, DATA is answered 452.',
-      readings.memoryOctets,
-    );
-    metrics.gauge('postrider_ingress_mails_waiting', 'Mails that wait for a pack.', readings.waitingMails);
-    if (readings.certificateSeconds !== undefined) {
-      metrics.gauge(
-        'postrider_ingress_certificate_seconds',
-        'Until the certificate expires; page below a week.',
-        readings.certificateSeconds,
-      );
-    }
+    addGauges(metrics, readings);
   }
 
   /** Counts the reply when it refuses something. */
@@ -76,6 +105,22 @@ export class Instruments {
       (text.charCodeAt(1) - CHAR_0) * 10 +
       (text.charCodeAt(2) - CHAR_0);
     this.#refusals[code] = this.#refusals[code]! + 1;
+  }
+
+  /** A client said its first octets. */
+  spoke({ role, clientAddress }: { role: 'mx' | 'relay'; clientAddress: string }): void {
+    this.#sessionsByRole.count(role);
+    if (role === 'mx') this.#mxClients.count(scopeOf(clientAddress));
+  }
+
+  /** A client that had spoken is gone; `tlsVersion` is '' when it spoke without. */
+  left(tlsVersion: string): void {
+    const version = tlsVersion === '' ? 'none' : tlsVersion;
+    this.#sessionsByTls.count(TLS_VERSIONS.has(version) ? version : 'other');
+  }
+
+  headerRefused(reason: HeaderTrouble): void {
+    this.#headersRefused.count(reason);
   }
 
   packed(pack: { mails: number; octets: number; tookMs: number }): void {
@@ -90,6 +135,10 @@ export class Instruments {
     if (this.turnedAway > 0) this.#turnedAwayTotal.add(this.turnedAway);
     this.accepted = 0;
     this.turnedAway = 0;
+    this.#sessionsByRole.sweep();
+    this.#sessionsByTls.sweep();
+    this.#mxClients.sweep();
+    this.#headersRefused.sweep();
     for (let code = 400; code < CODES_END; code++) {
       const count = this.#refusals[code]!;
       if (count === 0) continue;
@@ -97,4 +146,35 @@ export class Instruments {
       this.#refusals[code] = 0;
     }
   }
+}
+
+function addGauges(metrics: Pick<Metrics, 'gauge'>, readings: Readings): void {
+  metrics.gauge('postrider_ingress_sessions', 'Connections of clients.', readings.sessions);
+  metrics.gauge(
+    'postrider_ingress_memory_octets',
+    'Octets of mail in memory; near limits.memoryMax, DATA is answered 452.',
+    readings.memoryOctets,
+  );
+  metrics.gauge('postrider_ingress_mails_waiting', 'Mails that wait for a pack.', readings.waitingMails);
+  metrics.gauge(
+    'postrider_ingress_mails_waiting_seconds',
+    'How long the oldest of them has waited; well below a second when healthy.',
+    readings.waitingSeconds,
+  );
+  metrics.gauge(
+    'postrider_ingress_packs_in_flight',
+    'Packs that wait for their acknowledgement; at most one per SPOOL stream.',
+    readings.packsInFlight,
+  );
+  metrics.gauge(
+    'postrider_ingress_chunks_in_flight',
+    'Chunks of large mails that wait for theirs; at most 16.',
+    readings.chunksInFlight,
+  );
+  if (readings.certificateSeconds === undefined) return;
+  metrics.gauge(
+    'postrider_ingress_certificate_seconds',
+    'Until the certificate expires; page below a week.',
+    readings.certificateSeconds,
+  );
 }

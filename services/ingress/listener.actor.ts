@@ -6,7 +6,8 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Config } from '#libs/config/schema.ts';
 import type { ServerPolicy } from '#libs/smtp/server.machine.ts';
-import { normalizedAddress, type RelayNetworks } from './client-address.ts';
+import type { BalancedPeers, ProxyRules } from './balanced-peers.actor.ts';
+import { type Networks, normalizedAddress } from './client-address.ts';
 import type { SessionOrigin } from './session.actor.ts';
 
 export type ListenerConfig = Config['listeners'][number];
@@ -16,7 +17,9 @@ export interface ListenerOptions {
   /** What is spoken there: `none` for a listener that would offer STARTTLS but has no certificate. */
   tls: SessionOrigin['tls'];
   policies: { relay: ServerPolicy; noRelay: ServerPolicy };
-  relayNetworks: RelayNetworks;
+  relayNetworks: Networks;
+  /** Absent when peers are the clients themselves. */
+  proxy: { peers: BalancedPeers; rules: ProxyRules } | undefined;
   onClient: (socket: Socket, origin: SessionOrigin) => void;
   onTrouble: (reason: string) => void;
 }
@@ -80,16 +83,41 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
-    const { config, tls, policies, relayNetworks, onClient } = this.#options;
-    const isUnix = config.unixSocket !== undefined;
+    const { config, tls, proxy } = this.#options;
     const { remoteAddress } = socket;
-    if (!isUnix && remoteAddress === undefined) {
+    if (config.unixSocket !== undefined) {
+      this.#tell(socket, { clientAddress: '', peer: 'client', mayRelay: true }); // its file decides who may connect
+      return;
+    }
+    if (remoteAddress === undefined) {
       socket.destroy(); // gone again
       return;
     }
-    const clientAddress = isUnix ? '' : normalizedAddress(remoteAddress!);
-    const mayRelay = config.role === 'relay' && relayNetworks.holds(clientAddress);
-    onClient(socket, { policy: mayRelay ? policies.relay : policies.noRelay, tls, clientAddress });
+    const address = normalizedAddress(remoteAddress);
+    if (proxy === undefined) {
+      this.#tellClient(socket, address);
+      return;
+    }
+    proxy.peers.accept({ socket, tls, address }, proxy.rules, (clientAddress) => {
+      if (clientAddress !== undefined) this.#tellClient(socket, clientAddress);
+      // Whoever it is, the right of the balancer's network to relay is not theirs.
+      else this.#tell(socket, { clientAddress: address, peer: 'balancer', mayRelay: false });
+    });
+  }
+
+  #tellClient(socket: Socket, clientAddress: string): void {
+    const mayRelay = this.#options.relayNetworks.holds(clientAddress);
+    this.#tell(socket, { clientAddress, peer: 'client', mayRelay });
+  }
+
+  #tell(
+    socket: Socket,
+    { mayRelay, ...who }: Pick<SessionOrigin, 'clientAddress' | 'peer'> & { mayRelay: boolean },
+  ): void {
+    const { config, tls, policies, onClient } = this.#options;
+    const { role } = config;
+    const policy = mayRelay && role === 'relay' ? policies.relay : policies.noRelay;
+    onClient(socket, { policy, tls, role, ...who });
   }
 }
 

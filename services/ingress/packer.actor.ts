@@ -83,6 +83,16 @@ export class Packer {
     return this.#waiting.length - this.#taken;
   }
 
+  /** Since when the oldest of them waits; undefined when none does. */
+  get waitingSinceMs(): number | undefined {
+    return this.#waiting[this.#taken]?.wholeSinceMs;
+  }
+
+  /** At most one per stream (G1). */
+  get packsInFlight(): number {
+    return this.#streams.filter(({ isBusy }) => isBusy).length;
+  }
+
   add(mail: PackableMail): void {
     this.#waiting.push(mail);
     if (this.#turnComes || this.#streams.every((stream) => stream.isBusy)) return;

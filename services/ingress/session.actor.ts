@@ -32,7 +32,10 @@ import type { SessionContext } from './session-context.ts';
 export interface SessionOrigin {
   policy: ServerPolicy;
   tls: 'none' | 'starttls' | 'implicit';
-  /** Normalized; '' for a Unix socket. */
+  role: 'mx' | 'relay';
+  /** A balancer that names no client: a health check, mostly; it counts nowhere. */
+  peer: 'client' | 'balancer';
+  /** Normalized; '' for a Unix socket. A balancer's own when it names no client. */
   clientAddress: string;
 }
 
@@ -66,7 +69,9 @@ export class Session implements WireListener, MailOwner, VerdictListener {
   #replies = '';
   /** What is done with the wire once they are written. */
   #then: 'nothing' | 'startTls' | 'end' = 'nothing';
+  #hasSpoken = false;
   #hasEnded = false;
+  #tlsVersion = '';
   #sinceMs: number;
   /** Octets of forward-paths, and those of them that the budget counts. */
   #pathOctets = 0;
@@ -86,15 +91,19 @@ export class Session implements WireListener, MailOwner, VerdictListener {
 
   /** Greets the client, or begins the handshake before that. */
   start(): void {
+    if (this.#origin.tls === 'implicit') {
+      this.#wire.listenSecured(this, this.#context.tls!.context);
+      return;
+    }
     this.#wire.listen(this);
-    if (this.#origin.tls === 'implicit') this.#wire.startTls(this.#context.tls!.context, '');
-    else this.#hear({ kind: 'connected' });
+    this.#hear({ kind: 'connected' });
   }
 
   arrived(chunk: Buffer): void {
     const { name } = this.#machine.phase;
     if (name === 'closed') return;
     this.#sinceMs = this.#context.now();
+    if (!this.#hasSpoken) this.#spoke();
     if (name === 'receiving') this.#takeData(chunk);
     else this.#splitter.push(chunk);
     this.#turn();
@@ -107,10 +116,14 @@ export class Session implements WireListener, MailOwner, VerdictListener {
 
   ended(): void {
     this.#hasEnded = true;
-    this.#turn();
+    const { name } = this.#machine.phase;
+    if (name === 'arriving' || name === 'securing')
+      this.#wire.destroy(); // no handshake comes from it any more
+    else this.#turn();
   }
 
   secured(): void {
+    this.#tlsVersion = this.#wire.tlsVersion;
     this.#hear(this.#machine.phase.name === 'arriving' ? { kind: 'connected' } : { kind: 'tlsEstablished' });
   }
 
@@ -119,6 +132,7 @@ export class Session implements WireListener, MailOwner, VerdictListener {
     this.#mail = undefined;
     this.#feed({ kind: 'disconnected' });
     this.#givePathsBack();
+    if (this.#hasSpoken && this.#isClient) this.#context.instruments.left(this.#tlsVersion);
     this.#context.left(this);
   }
 
@@ -167,6 +181,15 @@ export class Session implements WireListener, MailOwner, VerdictListener {
     if (silentMs > patienceMs && awaitsClient(this.#machine) && !this.#mailIsFull) {
       this.#hear({ kind: 'timeout' });
     }
+  }
+
+  get #isClient(): boolean {
+    return this.#origin.peer === 'client';
+  }
+
+  #spoke(): void {
+    this.#hasSpoken = true;
+    if (this.#isClient) this.#context.instruments.spoke(this.#origin);
   }
 
   /** A fact that did not come from the client. */

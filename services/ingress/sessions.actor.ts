@@ -1,11 +1,12 @@
 // All sessions of this process: at most so many, one timer for their silences, and their goodbyes when it stops.
 //
-// Fails: a connection over the limit is answered 421 and closed; over a second, small limit it is closed without a word.
+// Fails: a connection over the limit is answered 421 and closed.
 import type { Socket } from 'node:net';
-import { openSession, receive } from '#libs/smtp/server.machine.ts';
+import { replyText } from '#libs/smtp/server-replies.ts';
 import { ClientWire } from './client-wire.actor.ts';
 import { Session, type SessionOrigin } from './session.actor.ts';
 import type { SessionContext } from './session-context.ts';
+import type { TurningAway } from './turning-away.actor.ts';
 
 export interface SessionsOptions {
   sessionsMax: number;
@@ -13,11 +14,10 @@ export interface SessionsOptions {
   /** The context of the sessions, but for `left` and `now`, which are ours. */
   context: Omit<SessionContext, 'left' | 'now'>;
   now: () => number;
+  /** For connections over the limit. */
+  turningAway: TurningAway;
 }
 
-/** Connections that are being turned away at the same time. */
-const TURNING_AWAY_MAX = 100;
-const TURN_AWAY_WAIT_MS = 5000;
 /** While memory is short, who is silent for so long makes room (RFC 5321 §4.5.3.2 would give it minutes). */
 const IDLE_SHORT_MS = 60_000;
 /** Share of the budget in use from which memory is short. */
@@ -27,7 +27,6 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #context: SessionContext;
   readonly #sessions = new Set<Session>();
-  readonly #turningAway = new Map<Socket, number>();
   readonly #onEmpty: (() => void)[] = [];
   #nowMs: number;
   #isStopping = false;
@@ -65,9 +64,6 @@ export class Sessions {
     const { idleMaxMs } = this.#options;
     const patienceMs = isShort ? Math.min(idleMaxMs, IDLE_SHORT_MS) : idleMaxMs;
     for (const session of this.#sessions) session.sweep(this.#nowMs, patienceMs);
-    for (const [socket, sinceMs] of this.#turningAway) {
-      if (this.#nowMs - sinceMs > TURN_AWAY_WAIT_MS) socket.destroy();
-    }
   }
 
   /**
@@ -81,7 +77,6 @@ export class Sessions {
     this.#shutdown();
     await this.#empty(giveUpAfterMs - cutAfterMs);
     for (const session of this.#sessions) session.destroy();
-    for (const socket of this.#turningAway.keys()) socket.destroy();
     await this.#empty(1000);
   }
 
@@ -107,20 +102,9 @@ export class Sessions {
     for (const hear of this.#onEmpty.splice(0)) hear();
   }
 
-  #turnAway(socket: Socket, origin: SessionOrigin): void {
+  #turnAway(socket: Socket, { tls }: SessionOrigin): void {
     this.#context.instruments.turnedAway++;
-    socket.on('error', () => {});
-    if (this.#turningAway.size >= TURNING_AWAY_MAX || origin.tls === 'implicit') {
-      socket.destroy();
-      return;
-    }
-    this.#turningAway.set(socket, this.#nowMs);
-    socket.once('close', () => this.#turningAway.delete(socket));
-    const kind = this.#isStopping ? 'shutdown' : 'overload';
-    for (const effect of receive(openSession('off'), { kind }, origin.policy)) {
-      if (effect.do === 'reply') socket.write(effect.text, 'latin1');
-    }
-    socket.resume();
-    socket.end();
+    const reply = replyText(this.#isStopping ? 'shuttingDown' : 'overloaded');
+    this.#options.turningAway.say(reply, { socket, tls });
   }
 }

@@ -23,6 +23,16 @@ describe('Trouble', () => {
     ]);
   });
 
+  test('does not become another one by its details', () => {
+    const lines: string[] = [];
+    const log = new TroubleLog(
+      (line) => lines.push(line),
+      () => 0,
+    );
+    for (const address of ['2001:db8::a', '2001:db8::b']) log.say('no header', ` (from ${address})`);
+    expect(lines).toEqual(['no header (from 2001:db8::a)']);
+  });
+
   test('of ever new kinds is not remembered without end', () => {
     const lines: string[] = [];
     const log = new TroubleLog(

@@ -20,8 +20,11 @@ export class TroubleLog {
     this.#now = now;
   }
 
-  /** Writes `reason`, unless the same, numbers aside, was written in the last ten seconds; then it is counted. */
-  say(reason: string): void {
+  /**
+   * Writes `reason` and `detail`, unless the same reason, numbers aside, was written in the last ten seconds; then it is
+   * counted.
+   */
+  say(reason: string, detail = ''): void {
     const kind = reason.replace(/\d+/g, '#');
     const nowMs = this.#now();
     const said = this.#said.get(kind);
@@ -32,6 +35,6 @@ export class TroubleLog {
     const more = said === undefined || said.kept === 0 ? '' : ` (and ${said.kept} times before)`;
     if (said === undefined && this.#said.size >= KINDS_MAX) this.#said.clear();
     this.#said.set(kind, { atMs: nowMs, kept: 0 });
-    this.#write(`${reason}${more}`);
+    this.#write(`${reason}${detail}${more}`);
   }
 }

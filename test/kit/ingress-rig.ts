@@ -105,11 +105,16 @@ export class IngressRig {
     return ingress.start();
   }
 
-  /** What the ingress that was started last shows on its Prometheus endpoint: the sum of a metric's samples. */
-  async metric(name: string): Promise<number> {
+  /**
+   * What the ingress that was started last shows on its Prometheus endpoint: the sum of a metric's samples, of those with
+   * `label` (such as `reason="timeout"`) when it is given.
+   */
+  async metric(name: string, label = ''): Promise<number> {
     const { telemetry } = this.#running.at(-1)!;
     const text = await (await fetch(`http://127.0.0.1:${telemetry.metricsPort}/metrics`)).text();
-    const samples = text.split('\n').filter((line) => new RegExp(`^${name}[ {]`).test(line));
+    const samples = text
+      .split('\n')
+      .filter((line) => new RegExp(`^${name}[ {]`).test(line) && line.includes(label));
     return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 

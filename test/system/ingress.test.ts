@@ -170,6 +170,15 @@ describe('TLS', () => {
     expect((await rig.mails()).at(-1)!.envelope.protocol).toBe('ESMTPS');
   });
 
+  test('that never begins is not waited for once the client has gone', async () => {
+    const sessions = () => rig.metric('postrider_ingress_sessions');
+    const before = await sessions();
+    const one = await RawClient.connect(listeners[1]!.port!);
+    await until(async () => (await sessions()) === before + 1);
+    one.socket.end();
+    await until(async () => (await sessions()) === before);
+  }, 20_000);
+
   test('from the start is not spoken by a client that is plain', async () => {
     const one = await RawClient.connect(listeners[1]!.port!);
     one.write('EHLO client.example\r\n');
