@@ -216,7 +216,10 @@ export class Session implements WireListener, MailOwner, VerdictListener {
     if (this.#hasEnded && awaitsClient(this.#machine) && !this.#isUnread) this.#lastWord();
     if (this.#pathOctets > 0) this.#endTransaction();
     this.#write();
-    if (this.#splitter.size > COMMANDS_WAITING_MAX || this.#mailIsFull || this.#isUnread) this.#wire.pause();
+    // What comes after the last word is read and dropped: a connection closed with octets unread loses its replies.
+    if (this.#machine.phase.name === 'closed') this.#splitter.clear();
+    else if (this.#splitter.size > COMMANDS_WAITING_MAX || this.#mailIsFull || this.#isUnread)
+      this.#wire.pause();
     else this.#wire.resume();
   }
 
