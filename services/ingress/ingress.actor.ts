@@ -6,10 +6,12 @@ import type { ServiceContext } from '#libs/lifecycle/run-service.ts';
 import type { Layout } from '#libs/nats/layout.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { deleteRecord } from '#libs/nats/trimming.ts';
-import { TlsIdentity } from '#libs/tls/identity.ts';
+import type { TlsIdentity } from '#libs/tls/identity.ts';
+import { CertificateRenewal } from '#libs/tls/renewal.ts';
 import { AlwaysTraced, type ForcedTraces } from './always-traced.ts';
 import { ArrivingMail, READ_OCTETS, type Spool } from './arriving-mail.actor.ts';
 import { BalancedPeers } from './balanced-peers.actor.ts';
+import { openCertificate } from './certificate.ts';
 import { ChunkStore } from './chunk-store.actor.ts';
 import { familyOf } from './client-address.ts';
 import { Instruments, type Readings } from './instruments.ts';
@@ -26,11 +28,21 @@ import { TurningAway } from './turning-away.actor.ts';
 const SWEEP_MS = 1000;
 /** Commits that run get so much longer than mail data that arrives, when the service stops. */
 const STOP_COMMIT_MS = 5000;
+/** A renewed certificate is taken within twice this. */
+const CERTIFICATE_EVERY_MS = 15_000;
+
+export interface IngressOptions {
+  /** Absent means those of the configuration. */
+  forcedTraces?: ForcedTraces;
+  /** Milliseconds between two looks at the files of the certificate. */
+  certificateEveryMs?: number;
+}
 
 export class Ingress {
   readonly #service: ServiceContext;
   readonly #forcedTraces: ForcedTraces;
   readonly #tls: TlsIdentity | undefined;
+  readonly #renewal: CertificateRenewal | undefined;
   readonly #budget: MemoryBudget;
   readonly #chunkStore: ChunkStore;
   readonly #packer: Packer;
@@ -43,16 +55,17 @@ export class Ingress {
   readonly #troubles: TroubleLog;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Throws TlsFileError when the certificate cannot be read. Without `forcedTraces` the configuration says which. */
-  constructor(service: ServiceContext, layout: Layout, forcedTraces?: ForcedTraces) {
+  /** Throws an error that names the key when the certificate cannot be read. */
+  constructor(service: ServiceContext, layout: Layout, options: IngressOptions = {}) {
     const { config, link, telemetry } = service;
     const { limits } = config;
     const hostname = config.hostname ?? machineName();
     const onTrouble = (reason: string, detail?: string) => this.#troubles.say(reason, detail);
     this.#service = service;
     this.#troubles = new TroubleLog((line) => telemetry.logger.warn(line), Date.now);
-    this.#forcedTraces = forcedTraces ?? new AlwaysTraced(config.telemetry.alwaysSample);
-    this.#tls = config.tls === undefined ? undefined : new TlsIdentity(config.tls);
+    this.#forcedTraces = options.forcedTraces ?? new AlwaysTraced(config.telemetry.alwaysSample);
+    this.#tls = config.tls && openCertificate(config.tls);
+    this.#renewal = this.#tls && this.#makeRenewal(this.#tls, options.certificateEveryMs);
     this.#budget = new MemoryBudget(limits.memoryMax);
     const common = {
       writer: new RecordWriter(link),
@@ -101,6 +114,7 @@ export class Ingress {
       throw error;
     }
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#renewal?.start();
     return ready;
   }
 
@@ -108,6 +122,7 @@ export class Ingress {
   async stop(): Promise<void> {
     for (const listener of this.#listeners) listener.stop();
     this.#balancedPeers.stop();
+    this.#renewal?.stop();
     const cutAfterMs = this.#service.config.drain.sessions;
     await this.#sessions.stop({ cutAfterMs, giveUpAfterMs: cutAfterMs + STOP_COMMIT_MS });
     await this.#turningAway.stop();
@@ -124,6 +139,21 @@ export class Ingress {
     } catch (error) {
       logger.error(`the certificate stays as it was: ${(error as Error).message}`);
     }
+  }
+
+  #makeRenewal(identity: TlsIdentity, everyMs = CERTIFICATE_EVERY_MS): CertificateRenewal {
+    const { logger } = this.#service.telemetry;
+    return new CertificateRenewal({
+      identity,
+      everyMs,
+      onRenewed: () => {
+        const validUntil = new Date(identity.validUntilMs).toISOString();
+        logger.info({ valid_until: validUntil }, 'the certificate was renewed');
+      },
+      onRefused: (reason) => {
+        logger.error(`the certificate was changed and cannot be used, the old one stays: ${reason}`);
+      },
+    });
   }
 
   /** A log line per mail would cost more than its SMTP dialog: only at level debug. */

@@ -14,7 +14,7 @@ import { decodeFrame, decodeIndex } from '#libs/pack/pack.ts';
 import { startTelemetry, type Telemetry } from '#libs/telemetry/telemetry.ts';
 import type { Envelope, PackEntry } from '#proto/postrider/v1/mail.ts';
 import { RecipientAnswer, RecipientRequest, RecipientVerdict } from '#proto/postrider/v1/route.ts';
-import { Ingress } from '../../services/ingress/ingress.actor.ts';
+import { Ingress, type IngressOptions } from '../../services/ingress/ingress.actor.ts';
 import type { ListenerReady } from '../../services/ingress/listener.actor.ts';
 import { testCertificate, testKey } from './certificate.ts';
 import type { ConfigInput } from './cluster.ts';
@@ -87,7 +87,7 @@ export class IngressRig {
   }
 
   /** An ingress with a listener at a free port of loopback, or with those of `config`; where it listens. */
-  async ingress(config: ConfigInput = {}): Promise<ListenerReady[]> {
+  async ingress(config: ConfigInput = {}, options: IngressOptions = {}): Promise<ListenerReady[]> {
     const { partitions, spoolStreams } = this.layout;
     const full = configSchema.parse({
       hostname: 'mx.test',
@@ -100,7 +100,7 @@ export class IngressRig {
     });
     const link = await connectLink({ url: this.nats.url, service: 'ingress' });
     const telemetry = await startTelemetry(full, { name: 'ingress', instance: link.instance });
-    const ingress = new Ingress({ config: full, telemetry, link }, this.layout);
+    const ingress = new Ingress({ config: full, telemetry, link }, this.layout, options);
     this.#running.push({ ingress, telemetry, link });
     return ingress.start();
   }

@@ -1,6 +1,6 @@
 // The ingress process as an operator runs it: configuration file, ready line, signals; and the span of a mail.
 import { type ChildProcess, fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { IngressRig } from '#kit/ingress-rig.ts';
@@ -98,9 +98,13 @@ describe('The ingress process', () => {
     for (const client of [before, after]) client.close();
   }, 60_000);
 
-  test('does not start without its certificate, and names the file', async () => {
+  test('does not start without its certificate, and names key and file', async () => {
     writeFileSync(rig.file('key.pem'), 'no key');
-    await expect(startProcess()).rejects.toThrow(/key\.pem: expected a PEM private key/);
+    await expect(startProcess()).rejects.toThrow(/tls\.key: \S+key\.pem: expected a PEM private key/);
+    rmSync(rig.file('certificate.pem'));
+    await expect(startProcess()).rejects.toThrow(
+      /tls\.certificate: \S+certificate\.pem: cannot be read \(ENOENT\)/,
+    );
   }, 60_000);
 
   test('makes a span of a mail, which its pack and its envelope carry on', async () => {
