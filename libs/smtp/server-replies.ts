@@ -57,6 +57,11 @@ export type ServerReplyName = keyof typeof rows;
 
 export const serverReplyNames = Object.keys(rows) as ServerReplyName[];
 
+/** Its code, such as 250. */
+export function replyCode(name: ServerReplyName): number {
+  return rows[name][0];
+}
+
 /** The reply as it is sent, with CRLF; `more` is added to its text after a space. */
 export function replyText(name: ServerReplyName, more = ''): string {
   const [code, detail, text]: Row = rows[name];

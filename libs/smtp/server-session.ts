@@ -98,7 +98,8 @@ export type ServerEffect =
   | { do: 'verifyRecipient'; forwardPath: string; domain: string }
   | { do: 'openData'; transaction: Transaction }
   | { do: 'commit'; client: ClientGreeting; transaction: Transaction }
-  | { do: 'abandonData' }
+  /** `code`: of the reply that refuses the mail; 0 when the client is gone and hears none. */
+  | { do: 'abandonData'; code: number }
   | { do: 'startTls' }
   | { do: 'close' };
 

@@ -141,26 +141,26 @@ describe('the end of a session', () => {
     const refused = dialog();
     refused.all(...toReceiving, { kind: 'shutdown' });
     expect(refused.all({ kind: 'dataFinished', end: 'too-big', receivedFields: 0 })).toEqual([
-      'abandonData',
+      'abandonData 552',
       '552 5.3.4',
       ...at421,
     ]);
     const cut = dialog();
     cut.all(...toReceiving, { kind: 'shutdown' });
-    expect(cut.tell({ kind: 'overload' })).toEqual(['abandonData', ...at421]);
+    expect(cut.tell({ kind: 'overload' })).toEqual(['abandonData 421', ...at421]);
   });
 
   test('comes before mail data that was not begun', () => {
     const { tell, all } = dialog();
     all(...toOpening, { kind: 'shutdown' });
-    expect(tell(dataOpened)).toEqual(['abandonData', ...at421]);
+    expect(tell(dataOpened)).toEqual(['abandonData 421', ...at421]);
   });
 
   test('gives the room of mail data back when the client is silent or gone', () => {
     const ends: [(string | ServerInput)[], ServerInput, string[]][] = [
-      [toReceiving, { kind: 'timeout' }, ['abandonData', '421 4.4.2', 'close']],
-      [toReceiving, { kind: 'disconnected' }, ['abandonData']],
-      [toOpening, { kind: 'disconnected' }, ['abandonData']],
+      [toReceiving, { kind: 'timeout' }, ['abandonData 421', '421 4.4.2', 'close']],
+      [toReceiving, { kind: 'disconnected' }, ['abandonData 0']],
+      [toOpening, { kind: 'disconnected' }, ['abandonData 0']],
       [toCommitting, { kind: 'disconnected' }, []],
       [toVerifying, { kind: 'disconnected' }, []],
       [toSecuring, { kind: 'disconnected' }, []],

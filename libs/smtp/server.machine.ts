@@ -18,7 +18,7 @@
 //   S7  A transaction has at most recipientsMax recipients, each accepted by a verdict.
 
 import { type Effects, leave, type Phase, say, takeCommand } from './server-order.ts';
-import { ehloText, greetingText, replyText } from './server-replies.ts';
+import { ehloText, greetingText, replyCode, replyText, type ServerReplyName } from './server-replies.ts';
 import type {
   CommitTrouble,
   RecipientVerdict,
@@ -171,11 +171,15 @@ function whileOpening(session: ServerSession, phase: Phase<'opening'>, input: Se
       session.phase = { name: 'ready', client };
       return orFarewell(session, say('noMemory'));
     default:
-      return whileTheyWait(session, input, ABANDON);
+      return whileTheyWait(session, input, CLIENT_GONE);
   }
 }
 
-const ABANDON: Effects = [{ do: 'abandonData' }];
+const CLIENT_GONE: Effects = [{ do: 'abandonData', code: 0 }];
+
+function abandon(reply: ServerReplyName): Effects {
+  return [{ do: 'abandonData', code: replyCode(reply) }];
+}
 
 function whileReceiving(
   session: ServerSession,
@@ -187,13 +191,13 @@ function whileReceiving(
     case 'dataFinished':
       return weigh(session, phase, input, policy);
     case 'timeout':
-      return [...ABANDON, ...leave(session, 'idleTooLong')];
+      return [...abandon('idleTooLong'), ...leave(session, 'idleTooLong')];
     case 'shutdown':
     case 'overload':
       if (session.farewell !== 'none') return cutShort(session);
-      return whileTheyWait(session, input, ABANDON);
+      return whileTheyWait(session, input, CLIENT_GONE);
     default:
-      return whileTheyWait(session, input, ABANDON);
+      return whileTheyWait(session, input, CLIENT_GONE);
   }
 }
 
@@ -215,14 +219,19 @@ function weigh(
   }
   session.phase = { name: 'ready', client };
   const refusal = input.end === 'complete' ? 'looping' : DATA_REFUSALS[input.end];
-  return orFarewell(session, [...ABANDON, ...say(refusal)]);
+  return orFarewell(session, [...abandon(refusal), ...say(refusal)]);
 }
 
 const COMMIT_REFUSALS = {
   full: 'storageFull',
   unavailable: 'commitUnavailable',
   'too-big': 'tooBig',
-} as const satisfies Record<CommitTrouble, string>;
+} as const satisfies Record<CommitTrouble, ServerReplyName>;
+
+/** Code of the reply to a commit that failed so. */
+export function commitRefusalCode(trouble: CommitTrouble): number {
+  return replyCode(COMMIT_REFUSALS[trouble]);
+}
 
 function whileCommitting(session: ServerSession, phase: Phase<'committing'>, input: ServerInput): Effects {
   switch (input.kind) {
@@ -281,7 +290,7 @@ function orFarewell(session: ServerSession, effects: Effects): Effects {
 }
 
 function cutShort(session: ServerSession): Effects {
-  return orFarewell(session, ABANDON);
+  return orFarewell(session, abandon('shuttingDown'));
 }
 
 function end(session: ServerSession, effects: Effects): Effects {

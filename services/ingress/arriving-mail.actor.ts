@@ -19,8 +19,8 @@ import type { FieldScanner } from '#libs/header/field-scanner.ts';
 import type { Stored } from '#libs/nats/records.ts';
 import type { DataReader } from '#libs/smtp/data-reader.ts';
 import type { ClientGreeting, CommitTrouble, Transaction } from '#libs/smtp/server-session.ts';
-import type { LiveSpan } from '#libs/telemetry/tracing.ts';
 import type { Chunk, TraceContext } from '#proto/postrider/v1/mail.ts';
+import type { AcceptedFrom, AcceptSpan } from './accept-span.ts';
 import type { ChunkStore, ChunkWaiter } from './chunk-store.actor.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { WholeMail } from './pack-draft.ts';
@@ -48,12 +48,11 @@ export interface Spool {
   onStored: (mail: WholeMail, queueId: string) => void;
 }
 
-export interface MailSource {
+export interface MailSource extends AcceptedFrom {
   owner: MailOwner;
   reader: DataReader;
   scanner: FieldScanner;
-  clientAddress: string;
-  span: LiveSpan | undefined;
+  span: AcceptSpan | undefined;
 }
 
 /** The most that one read of a socket brings. */
@@ -132,6 +131,7 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
   /** Begins the commit; the trouble when it has failed already, else the owner hears later. */
   finish(client: ClientGreeting): CommitTrouble | undefined {
     this.client = client;
+    this.#source.span?.dataEnded(this.#spool.now());
     this.hasDotLines = this.#source.reader.hasDotLines;
     if (this.#stage === 'doomed') {
       this.#endWith(this.#trouble);
@@ -142,21 +142,21 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
     return undefined;
   }
 
-  /** Forgets the data. Nothing more is told. */
-  abandon(): void {
+  /** Forgets the data, which was refused with `code`; 0 when the client is gone. Nothing more is told. */
+  abandon(code: number): void {
     if (this.#stage === 'over') return;
-    this.#source.span?.fail('abandoned');
+    this.#source.span?.abandoned(code);
     this.#close('remove');
   }
 
   /** The client is gone: whether the mail is still stored is nobody's concern any more. */
   ownerGone(): void {
     if (this.#stage === 'packed') this.isWanted = false;
-    else this.abandon();
+    else this.abandon(0);
   }
 
   stored(queueId: string): void {
-    this.#source.span?.set({ 'mail.queue_id': queueId, 'mail.size': this.dataOctets });
+    this.#source.span?.stored({ queueId, octets: this.dataOctets, atMs: this.#spool.now() });
     this.#spool.onStored(this, queueId);
     this.#close('keep');
     this.#source.owner.committed(queueId);
@@ -168,7 +168,7 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
   }
 
   dropped(): void {
-    this.abandon();
+    this.abandon(0);
   }
 
   chunkRoom(): void {
@@ -315,7 +315,7 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
   }
 
   #endWith(trouble: CommitTrouble): void {
-    this.#source.span?.fail(trouble);
+    this.#source.span?.refused(trouble, this.#spool.now());
     // `unavailable` may have been stored after all, and then its chunks are needed (A5).
     this.#close(this.#stage === 'packed' && trouble === 'unavailable' ? 'keep' : 'remove');
   }
@@ -323,7 +323,6 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
   #close(chunks: 'keep' | 'remove'): void {
     this.#stage = 'over';
     this.#release(chunks);
-    this.#source.span?.end();
   }
 
   #release(chunks: 'keep' | 'remove'): void {

@@ -88,6 +88,8 @@ class Sender implements MailOwner {
       reader: this.reader,
       scanner: this.scanner,
       clientAddress: '',
+      listenerRole: 'relay' as const,
+      tlsVersion: '',
       span: undefined,
     };
     this.mail = new ArrivingMail(spool, source, transaction, READ_OCTETS);
@@ -263,12 +265,15 @@ describe('A large mail', () => {
     expect([sender.told, spool.left]).toEqual([[trouble], left]);
   });
 
-  test.each(['abandon', 'ownerGone'] as const)('leaves nothing after %s', async (how) => {
+  test.each<[string, (mail: ArrivingMail) => void]>([
+    ['it was abandoned', (mail) => mail.abandon(550)],
+    ['its client is gone', (mail) => mail.ownerGone()],
+  ])('leaves nothing after %s', async (_what, end) => {
     const spool = new Spool();
     const sender = new Sender(spool);
     sender.fill(3 * CHUNK);
     await spool.answer();
-    sender.mail[how]();
+    end(sender.mail);
     while (spool.inFlight > 0) await spool.answer();
     await turn();
     expect([sender.told, spool.left, spool.budget.used]).toEqual([[], 0, 0]);

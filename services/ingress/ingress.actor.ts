@@ -8,12 +8,12 @@ import { RecordWriter } from '#libs/nats/records.ts';
 import { deleteRecord } from '#libs/nats/trimming.ts';
 import type { TlsIdentity } from '#libs/tls/identity.ts';
 import { CertificateRenewal } from '#libs/tls/renewal.ts';
+import { AcceptSpan } from './accept-span.ts';
 import { AlwaysTraced, type ForcedTraces } from './always-traced.ts';
 import { ArrivingMail, READ_OCTETS, type Spool } from './arriving-mail.actor.ts';
 import { BalancedPeers } from './balanced-peers.actor.ts';
 import { openCertificate } from './certificate.ts';
 import { ChunkStore } from './chunk-store.actor.ts';
-import { familyOf } from './client-address.ts';
 import { Instruments, type Readings } from './instruments.ts';
 import type { Listener, ListenerReady } from './listener.actor.ts';
 import { makeListeners } from './listeners.ts';
@@ -207,13 +207,11 @@ export class Ingress {
 
   #openMail(source: Parameters<SessionContext['openMail']>[0]): ArrivingMail | undefined {
     if (!this.#budget.admit(READ_OCTETS)) return undefined;
-    const { tracing } = this.#service.telemetry;
-    const { reversePath, forwardPaths } = source.transaction;
-    const span = tracing.startRoot('smtp accept', {
-      kind: 'server',
-      keep: this.#forcedTraces.holds(reversePath, forwardPaths) ? 'always' : 'sampled',
-      attributes: { 'network.type': familyOf(source.clientAddress) },
-    });
-    return new ArrivingMail(this.#spool, { ...source, span }, source.transaction, READ_OCTETS);
+    const { transaction } = source;
+    const { reversePath, forwardPaths } = transaction;
+    const keep = this.#forcedTraces.holds(reversePath, forwardPaths) ? 'always' : 'sampled';
+    const live = this.#service.telemetry.tracing.startRoot('smtp accept', { kind: 'server', keep });
+    const span = live && new AcceptSpan(live, source, transaction);
+    return new ArrivingMail(this.#spool, { ...source, span }, transaction, READ_OCTETS);
   }
 }

@@ -259,7 +259,7 @@ export class Session implements WireListener, MailOwner, VerdictListener {
         this.#commit(effect.client);
         break;
       case 'abandonData':
-        this.#mail?.abandon();
+        this.#mail?.abandon(effect.code);
         this.#mail = undefined;
         this.#mailIsFull = false;
         break;
@@ -290,6 +290,8 @@ export class Session implements WireListener, MailOwner, VerdictListener {
       reader: this.#reader,
       scanner: this.#scanner,
       clientAddress: this.#origin.clientAddress,
+      listenerRole: this.#origin.role,
+      tlsVersion: this.#tlsVersion,
       transaction,
     });
     if (mail === undefined) {

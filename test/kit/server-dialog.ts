@@ -36,6 +36,7 @@ export function dialog(changes: Partial<ServerPolicyOptions> = {}, tls: 'off' | 
 
 export function word(effect: ServerEffect): string {
   if (effect.do === 'reply') return effect.text.slice(0, /^\d{3} \d\.\d/.test(effect.text) ? 9 : 3);
+  if (effect.do === 'abandonData') return `abandonData ${effect.code}`;
   return effect.do === 'verifyRecipient' ? `verify ${effect.forwardPath} at ${effect.domain}` : effect.do;
 }
 
