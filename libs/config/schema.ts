@@ -87,8 +87,6 @@ const nats = z.strictObject({
   credentials: natsCredentials.optional(),
   /** For tls:// servers and those that demand TLS. */
   tls: natsTls.optional(),
-  /** auto makes the streams at start; check waits until somebody (postrider provision) has made them. */
-  provision: z.enum(['auto', 'check']).default('auto'),
   /** Copies of every record: 1 on one machine, 3 in a cluster. */
   replicas: z.number().int().min(1).max(5).default(1),
   /** Fixed for the life of the data: part of every queue id. */
