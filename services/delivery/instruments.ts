@@ -1,6 +1,7 @@
 // What this worker shows of itself: a span and a count per attempt, gauges of its sites and connections. No recipient
 // addresses.
 import type { Metrics } from '#libs/telemetry/metrics.ts';
+import { Tally } from '#libs/telemetry/tally.ts';
 import type { SpanAttributes, Tracing } from '#libs/telemetry/tracing.ts';
 import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { Attempt } from './attempt.ts';
@@ -25,16 +26,17 @@ export interface Readings {
 
 export class Instruments {
   readonly #tracing: Tracing;
-  readonly #outcomes: ReturnType<Metrics['counter']>;
+  readonly #outcomes: Tally<string>;
   readonly #seconds: ReturnType<Metrics['histogram']>;
-  /** Counted here and handed on once a second: a label set per mail would cost more than the count. */
-  #counts = new Map<OutcomeKind, number>();
 
   constructor(tracing: Tracing, metrics: Metrics, readings: Readings) {
     this.#tracing = tracing;
-    this.#outcomes = metrics.counter(
-      'postrider_delivery_attempts_total',
-      'Attempts by outcome; a rising share of deferred means trouble at sites, of failed trouble with addresses.',
+    this.#outcomes = new Tally(
+      metrics.counter(
+        'postrider_delivery_attempts_total',
+        'Attempts by outcome; a rising share of deferred means trouble at sites, of failed trouble with addresses.',
+      ),
+      'outcome',
     );
     this.#seconds = metrics.histogram(
       'postrider_delivery_attempt_seconds',
@@ -71,7 +73,7 @@ export class Instruments {
   }
 
   finished(attempt: Attempt, outcome: Outcome, nowMs: number): void {
-    this.#counts.set(outcome.kind, (this.#counts.get(outcome.kind) ?? 0) + 1);
+    this.#outcomes.count(NAME_OF[outcome.kind] ?? 'unknown');
     if (attempt.startedAtMs > 0) this.#seconds.record((nowMs - attempt.startedAtMs) / 1000);
     const { span } = attempt;
     if (span === undefined) return;
@@ -94,8 +96,6 @@ export class Instruments {
 
   /** Hands the counts on. Called about once a second. */
   sweep(): void {
-    for (const [kind, count] of this.#counts)
-      this.#outcomes.add(count, { outcome: NAME_OF[kind] ?? 'unknown' });
-    this.#counts = new Map();
+    this.#outcomes.sweep();
   }
 }

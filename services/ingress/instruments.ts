@@ -1,8 +1,8 @@
 // What ingress shows of itself. The hot path adds to plain numbers; they are handed on once a second.
 import type { Metrics } from '#libs/telemetry/metrics.ts';
+import { Tally } from '#libs/telemetry/tally.ts';
 import type { HeaderTrouble } from './balanced-peers.actor.ts';
 import { scopeOf } from './client-address.ts';
-import { Tally } from './tally.ts';
 
 const PACK_MAILS = [1, 2, 5, 10, 20, 50, 100, 200, 400];
 const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10, 30];

@@ -3,6 +3,8 @@ import type { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Layout } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
+import type { Counter } from '#libs/telemetry/metrics.ts';
+import type { Tally } from '#libs/telemetry/tally.ts';
 import type { Tracing } from '#libs/telemetry/tracing.ts';
 import type { Erasure } from './erasure.actor.ts';
 import type { Gate } from './gate.ts';
@@ -10,7 +12,6 @@ import type { Interned } from './interned.ts';
 import type { MessagePolicy } from './message-reviews.ts';
 import type { Routes } from './routes.actor.ts';
 import type { SiteDesk } from './site-desk.actor.ts';
-import type { Counter, Tally } from './tally.ts';
 
 /** Who acknowledges: the epoch of the owner makes the acknowledgement of an older one void. */
 export interface Acknowledger {
@@ -46,5 +47,5 @@ export interface QueueContext {
   /** The partition is given up: by us when there is no reason. */
   onGone: (partition: number, reason: string | undefined) => void;
   onTrouble: (reason: string) => void;
-  counters: { started: Counter; outcomes: Tally; reports: Counter; resent: Counter };
+  counters: { started: Counter; outcomes: Tally<string>; reports: Counter; resent: Counter };
 }

@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { Gate } from './gate.ts';
 import { GrowingPause } from './pause-growing.ts';
-import { Tally } from './tally.ts';
 
 const nextTurn = () => new Promise((done) => setImmediate(done));
 
@@ -70,19 +69,5 @@ describe('a growing pause', () => {
     }
     pause.succeeded();
     expect(pause.isOver(0)).toBe(true);
-  });
-});
-
-describe('a tally', () => {
-  test('hands on what was counted, by label, once', () => {
-    const handed: unknown[] = [];
-    const tally = new Tally({ add: (n, labels) => handed.push([n, labels]) }, 'outcome');
-    for (const value of ['relayed', 'failed', 'relayed']) tally.count(value);
-    tally.flush();
-    tally.flush();
-    expect(handed).toEqual([
-      [2, { outcome: 'relayed' }],
-      [1, { outcome: 'failed' }],
-    ]);
   });
 });

@@ -8,6 +8,7 @@ import { Presence } from '#libs/nats/presence.ts';
 import { provision } from '#libs/nats/provision.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
+import { Tally } from '#libs/telemetry/tally.ts';
 import { QueueAdmin } from './admin.actor.ts';
 import { Erasure } from './erasure.actor.ts';
 import { Gate, restAsLong } from './gate.ts';
@@ -16,7 +17,6 @@ import { Interned } from './interned.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
 import { Routes } from './routes.actor.ts';
 import { SiteDesk } from './site-desk.actor.ts';
-import { Tally } from './tally.ts';
 
 /** Rounds of storing and moving that run at a time, of all partitions together. */
 const ROUNDS_MAX = 1;

@@ -166,7 +166,7 @@ export class Queue {
     const nowMs = this.#context.now();
     this.#place();
     this.#context.desk.sweep(nowMs);
-    this.#context.counters.outcomes.flush();
+    this.#context.counters.outcomes.sweep();
     if (nowMs - this.#verifiedAtMs >= VERIFY_MS) void this.#verify();
     for (const partition of this.partitions.values()) {
       partition.sweep(nowMs).catch((error: Error) => this.#context.onTrouble(error.message));

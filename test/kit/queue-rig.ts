@@ -15,6 +15,7 @@ import {
   encodeIndex,
   type Frame,
 } from '#libs/pack/pack.ts';
+import { Tally } from '#libs/telemetry/tally.ts';
 import { Tracing } from '#libs/telemetry/tracing.ts';
 import {
   BodyType,
@@ -33,7 +34,6 @@ import { Queue, type SharedContext } from '../../services/queue/queue.actor.ts';
 import { Routes } from '../../services/queue/routes.actor.ts';
 import { SiteDesk } from '../../services/queue/site-desk.actor.ts';
 import { decodeState } from '../../services/queue/state-record.ts';
-import { Tally } from '../../services/queue/tally.ts';
 import { CutLink } from './cut-link.ts';
 import { type NatsServer, startNats } from './nats-server.ts';
 import { FakeWorker } from './queue-worker.ts';

@@ -1,5 +1,6 @@
-// Counts by the value of one label, kept as plain numbers until they are handed on.
-import type { Counter } from '#libs/telemetry/metrics.ts';
+// Counts by the value of one label, kept as plain numbers until they are handed on: a label set per mail would cost more than
+// the count.
+import type { Counter } from './metrics.ts';
 
 export class Tally<Value extends string> {
   readonly #counter: Counter;
@@ -16,9 +17,8 @@ export class Tally<Value extends string> {
     this.#counts.set(value, (this.#counts.get(value) ?? 0) + 1);
   }
 
-  /** Hands on what was counted since the last time. */
+  /** Hands on what was counted since the last time. Called about once a second. */
   sweep(): void {
-    if (this.#counts.size === 0) return;
     for (const [value, count] of this.#counts) this.#counter.add(count, { [this.#label]: value });
     this.#counts.clear();
   }
