@@ -36,12 +36,12 @@ const READY_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 20;
 
 /** The program. */
-export async function natsProgram(): Promise<string> {
+async function natsProgram(): Promise<string> {
   return cachedNatsServer() ?? (await findNatsServer({ log: () => {} })).path;
 }
 
 /** Starts the program with a configuration file; it ends when it is killed. */
-export function launchNats(program: string, configFile: string): ChildProcess {
+function launchNats(program: string, configFile: string): ChildProcess {
   const env = { ...process.env, GOMAXPROCS: '2' };
   const child = spawn(program, ['-c', configFile], { stdio: 'ignore', env });
   child.on('error', () => {});
@@ -49,8 +49,8 @@ export function launchNats(program: string, configFile: string): ChildProcess {
 }
 
 /** What `/healthz` of a monitoring port says, without a client and its rights; undefined when nobody answers. */
-export async function healthOf(monitorPort: number, query = ''): Promise<number | undefined> {
-  const answer = await fetch(`http://127.0.0.1:${monitorPort}/healthz${query}`, {
+async function healthOf(monitorPort: number): Promise<number | undefined> {
+  const answer = await fetch(`http://127.0.0.1:${monitorPort}/healthz`, {
     signal: AbortSignal.timeout(2000),
   }).catch(() => undefined);
   await answer?.text();
@@ -117,7 +117,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
 }
 
 /** Sends the signal; resolves when the server is gone, for SIGSTOP and SIGCONT at once. */
-export async function endNats(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+async function endNats(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((done) => child.once('exit', done));
   child.kill(signal);
