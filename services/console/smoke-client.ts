@@ -5,6 +5,7 @@
 import { connect, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { ReplyParser, type ServerReply } from '#libs/smtp/reply-parser.ts';
 import { type SmokeMail, stuffed } from './smoke-mail.ts';
 
 /** The smoke test failed; the message is one line for the operator. */
@@ -16,19 +17,13 @@ export interface Greeted {
   tls: string;
 }
 
-interface Reply {
-  code: number;
-  /** Every line with its code. */
-  lines: string[];
-}
-
-const LAST_LINE = /^\d{3}(?: |$)/;
 const REPLY_WAIT_MS = 30_000;
 const QUEUED_AS = /queued as (\S+)/;
 
 export class SmokeClient {
   #socket: Socket;
-  #received = '';
+  readonly #parser = new ReplyParser();
+  readonly #replies: ServerReply[] = [];
   #ended: string | undefined;
   #wake: () => void = () => undefined;
 
@@ -56,9 +51,9 @@ export class SmokeClient {
 
   /** Reads the greeting, says EHLO, and secures the connection when STARTTLS is offered. */
   async greet(): Promise<Greeted> {
-    const banner = (await this.#reply('the greeting', 2)).lines[0]!;
+    const banner = linesOf(await this.#reply('the greeting', 2))[0]!;
     const offers = await this.#say('EHLO', `EHLO ${hostname()}`, 2);
-    if (!offers.lines.some((line) => /^250[- ]STARTTLS$/i.test(line))) return { banner, tls: '' };
+    if (!offers.lines.some((line) => /^STARTTLS$/i.test(line))) return { banner, tls: '' };
     await this.#say('STARTTLS', 'STARTTLS', 2);
     const tls = await this.#secure();
     await this.#say('EHLO after STARTTLS', `EHLO ${hostname()}`, 2);
@@ -73,7 +68,7 @@ export class SmokeClient {
     this.#socket.write(stuffed(data));
     const accepted = await this.#reply('the final dot', 2);
     const queueId = QUEUED_AS.exec(accepted.lines.join(' '))?.[1];
-    if (queueId === undefined) throw new SmokeFailure(`no queue id in "${accepted.lines.join(' / ')}"`);
+    if (queueId === undefined) throw new SmokeFailure(`no queue id in "${linesOf(accepted).join(' / ')}"`);
     this.#socket.write('QUIT\r\n');
     return queueId;
   }
@@ -82,33 +77,26 @@ export class SmokeClient {
     this.#socket.destroy();
   }
 
-  #say(what: string, line: string, classDigit: number): Promise<Reply> {
+  #say(what: string, line: string, classDigit: number): Promise<ServerReply> {
     this.#socket.write(`${line}\r\n`);
     return this.#reply(what, classDigit);
   }
 
   /** The next reply, when its code is of that class. */
-  async #reply(what: string, classDigit: number): Promise<Reply> {
+  async #reply(what: string, classDigit: number): Promise<ServerReply> {
     const untilMs = Date.now() + REPLY_WAIT_MS;
-    for (let reply = this.#take(); ; reply = this.#take()) {
+    for (let reply = this.#replies.shift(); ; reply = this.#replies.shift()) {
       if (reply !== undefined) {
         if (Math.floor(reply.code / 100) === classDigit) return reply;
-        throw new SmokeFailure(`${what} was answered with "${reply.lines.join(' / ')}"`);
+        throw new SmokeFailure(`${what} was answered with "${linesOf(reply).join(' / ')}"`);
       }
+      const { malformed } = this.#parser;
+      if (malformed !== undefined) throw new SmokeFailure(`${what} was answered with "${malformed}"`);
       if (this.#ended !== undefined) throw new SmokeFailure(`no answer to ${what}: ${this.#ended}`);
       const leftMs = untilMs - Date.now();
       if (leftMs <= 0) throw new SmokeFailure(`no answer to ${what} within ${REPLY_WAIT_MS / 1000} s`);
       await this.#news(leftMs);
     }
-  }
-
-  #take(): Reply | undefined {
-    const lines = this.#received.split('\r\n').slice(0, -1);
-    const last = lines.findIndex((line) => LAST_LINE.test(line));
-    if (last < 0) return undefined;
-    const taken = lines.slice(0, last + 1);
-    this.#received = this.#received.slice(taken.join('\r\n').length + 2);
-    return { code: Number.parseInt(taken.at(-1)!, 10), lines: taken };
   }
 
   #news(withinMs: number): Promise<void> {
@@ -123,7 +111,7 @@ export class SmokeClient {
 
   #hear(): void {
     this.#socket.on('data', (chunk: Buffer) => {
-      this.#received += chunk.toString('latin1');
+      this.#replies.push(...this.#parser.push(chunk));
       this.#wake();
     });
     this.#socket.on('error', (error) => this.#end(error.message));
@@ -139,7 +127,8 @@ export class SmokeClient {
   #secure(): Promise<string> {
     this.#socket.removeAllListeners();
     // Nothing that was said before the handshake counts after it (RFC 3207 §4.2).
-    this.#received = '';
+    this.#parser.reset();
+    this.#replies.length = 0;
     return new Promise((resolve, reject) => {
       const secure: TLSSocket = connectTls({ socket: this.#socket, rejectUnauthorized: false });
       const failed = (why: string) => reject(new SmokeFailure(`the TLS handshake failed: ${why}`));
@@ -153,4 +142,9 @@ export class SmokeClient {
       });
     });
   }
+}
+
+/** Its lines as they came: each with the code, and a hyphen behind it where another one follows. */
+function linesOf({ code, lines }: ServerReply): string[] {
+  return lines.map((line, i) => `${code}${i < lines.length - 1 ? '-' : line === '' ? '' : ' '}${line}`);
 }

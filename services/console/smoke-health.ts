@@ -1,8 +1,8 @@
 // Asks grpc.health.v1 of every instance behind a name: all addresses that DNS gives, one by one.
 // Fails: SmokeFailure with one line that names the instance and what it said.
 import { lookup } from 'node:dns/promises';
-import { isIPv6 } from 'node:net';
 import { connectHealth, HealthError } from '#libs/rpc/health-client.ts';
+import { endpointText } from '#libs/rpc/listening.ts';
 import { SmokeFailure } from './smoke-client.ts';
 
 /** How many instances of `host:port` there are; every one of them is ready. */
@@ -15,7 +15,7 @@ export async function instancesServing(host: string, port: number): Promise<numb
 }
 
 async function serving(address: string, port: number): Promise<void> {
-  const place = isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+  const place = endpointText(address, port);
   const client = connectHealth(place);
   try {
     const status = await client.check('ready');

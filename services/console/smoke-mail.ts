@@ -1,6 +1,8 @@
 // The mail that `postrider smoke` sends, and the check of what arrives. Pure. The mail holds what careless software
 // changes: lines of dots, octets over 127, a line of the longest length, white space at ends of lines, empty last lines.
 
+import { Stuffer } from '#libs/smtp/stuffing.ts';
+
 /** A mail with everything that a client must know; `data` ends with CRLF and is not stuffed. */
 export interface SmokeMail {
   reversePath: string;
@@ -13,6 +15,7 @@ const LINE_OCTETS_MAX = 998;
 /** A field of the header section: its first line, or one that goes on (RFC 5322 §2.2). */
 const FIELD_LINE = /^(?:[!-9;-~]+:|[ \t])/;
 const EXCERPT_OCTETS = 24;
+const FINAL_DOT = Buffer.from('.\r\n');
 
 /** The mail to `smoke-<token>@<domain>`; the token makes it one of its kind. */
 export function smokeMail(domain: string, token: string, nowMs: number): SmokeMail {
@@ -43,8 +46,7 @@ export function smokeMail(domain: string, token: string, nowMs: number): SmokeMa
 
 /** How mail data travels: the dots of its lines doubled, the final dot at its end (RFC 5321 §4.5.2). */
 export function stuffed(data: Buffer): Buffer {
-  const text = data.toString('latin1').replace(/^\./gm, '..');
-  return Buffer.from(`${text}.\r\n`, 'latin1');
+  return Buffer.concat([...new Stuffer().stuff([data]), FINAL_DOT]);
 }
 
 /** Undefined when `arrived` is `sent`, octet for octet, behind trace fields; otherwise one line that says what is not. */

@@ -1,5 +1,7 @@
 // A client session that tests tell facts, and replies as their lines; its effects come back as short words. No bytes, no
 // sockets.
+
+import { ReplyParser } from '#libs/smtp/reply-parser.ts';
 import { openSession, receive } from '../../services/delivery/client/client.machine.ts';
 import type {
   ClientEffect,
@@ -8,7 +10,6 @@ import type {
   MailToCarry,
   Result,
 } from '../../services/delivery/client/client-session.ts';
-import { ReplyParser } from '../../services/delivery/client/reply-parser.ts';
 
 const policy: ClientPolicy = { protocol: 'smtp', hostname: 'me.example', targets: 2, tls: 'opportunistic' };
 

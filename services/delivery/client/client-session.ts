@@ -1,9 +1,9 @@
 // One client session as a value: its phases, the facts it is told, and what it wants done. The machine is in
 // client.machine.ts; connection.actor.ts drives it.
 import type { SmtpReply } from '#libs/mail/reply.ts';
+import type { ServerReply } from '#libs/smtp/reply-parser.ts';
 import type { Extensions } from './extensions.ts';
 import type { Fate, Silence } from './outcome-table.ts';
-import type { ServerReply } from './reply-parser.ts';
 
 /** A mail as its transaction needs it. */
 export interface MailToCarry {

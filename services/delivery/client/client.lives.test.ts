@@ -1,6 +1,7 @@
 // Every life of a client session over an alphabet that has each fact and each kind of reply, checked at every step.
 import { describe, expect, test } from '@jest/globals';
 import { walkLives } from '#kit/lives.ts';
+import type { ServerReply } from '#libs/smtp/reply-parser.ts';
 import { isReady, openSession, patienceMs, receive } from './client.machine.ts';
 import type {
   ClientEffect,
@@ -11,7 +12,6 @@ import type {
   MailToCarry,
   Result,
 } from './client-session.ts';
-import type { ServerReply } from './reply-parser.ts';
 
 const replied = (code: number, ...lines: string[]): ClientInput => {
   const reply: ServerReply = { code, enhanced: '', text: '', lines: ['mx', ...lines] };

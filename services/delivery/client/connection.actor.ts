@@ -5,6 +5,7 @@
 // taken the mail, and a duplicate is better than a loss (RFC 5321 §6.1).
 import type { SmtpReply } from '#libs/mail/reply.ts';
 import type { Frame } from '#libs/pack/pack.ts';
+import { ReplyParser } from '#libs/smtp/reply-parser.ts';
 import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import { BodyType, type Reply } from '#proto/postrider/v1/mail.ts';
 import { type Attempt, outcomeForAll, outcomeOf, positionsOf } from '../attempt.ts';
@@ -24,7 +25,6 @@ import type {
 } from './client-session.ts';
 import { MailWriter } from './mail-writer.actor.ts';
 import { type Fate, replyOfSilence } from './outcome-table.ts';
-import { ReplyParser } from './reply-parser.ts';
 import { Wire, type WireListener } from './wire.actor.ts';
 
 export interface ConnectionOptions {

@@ -3,9 +3,9 @@
 //
 // Fails: `missing` or `unavailable` when a piece cannot be had.
 import type { Frame } from '#libs/pack/pack.ts';
+import { Stuffer } from '#libs/smtp/stuffing.ts';
 import { MailData, type MailDataRead } from '../mail-data.ts';
 import type { PackCache } from '../pack-cache.actor.ts';
-import { Stuffer } from './stuffing.ts';
 import type { Wire } from './wire.actor.ts';
 
 export type StreamEnd = 'sent' | 'missing' | 'unavailable';

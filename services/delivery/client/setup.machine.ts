@@ -1,6 +1,7 @@
 // Part of client.machine.ts: from the first address to a session that can carry mail, or to the last address that does
 // not serve us.
 import type { SmtpReply } from '#libs/mail/reply.ts';
+import type { ServerReply } from '#libs/smtp/reply-parser.ts';
 import {
   CLOSED,
   type ClientInput,
@@ -16,7 +17,6 @@ import {
 } from './client-session.ts';
 import { extensionsOf, NO_EXTENSIONS } from './extensions.ts';
 import { replyOfSilence, ruleOnReply, type Stage } from './outcome-table.ts';
-import type { ServerReply } from './reply-parser.ts';
 
 type SetupPhase = Phase<'unopened' | 'connecting' | 'greeting' | 'hello' | 'starttls' | 'handshake'>;
 
