@@ -1,62 +1,32 @@
 // Traces of mail that is tried again, as a real OTLP receiver gets them: later attempts are kept whatever the ratio says.
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Cluster, type ConfigInput } from '#kit/cluster.ts';
-import { SmtpClient } from '#kit/load-client.ts';
-import { type OtlpReceiver, startOtlpReceiver } from '#kit/otlp-receiver.ts';
 import type { ReceivedSpan } from '#kit/otlp-spans.ts';
-import { type SmtpSink, startSmtpSink } from '#kit/smtp-sink.ts';
+import { TracedCluster } from '#kit/traced-cluster.ts';
 
 const MINUTE = 60_000;
-const MAIL = Buffer.from('Subject: trace\r\n\r\nHello.\r\n');
 
-let receiver: OtlpReceiver;
-let sink: SmtpSink;
-let cluster: Cluster;
+let traced: TracedCluster;
 
-async function open(telemetry: ConfigInput['telemetry']): Promise<void> {
-  [receiver, sink] = await Promise.all([startOtlpReceiver(), startSmtpSink()]);
-  cluster = await Cluster.start({
-    config: {
-      routes: [{ domain: 'routed.test', to: `127.0.0.1:${sink.port}` }],
-      telemetry: { otlpEndpoint: receiver.url, ...telemetry },
-      retry: { schedule: ['2 s'] },
-    },
-  });
-}
-
-afterEach(async () => {
-  await cluster.stop();
-  await sink.close();
-  await receiver.stop();
-}, MINUTE);
-
-/** Queue id of the mail. */
-async function send(recipient: string): Promise<string> {
-  const client = await SmtpClient.open(cluster.smtpPort());
-  const { last } = await client.send({ reversePath: 's@client.test', forwardPaths: [recipient], data: MAIL });
-  await client.quit();
-  expect(last.code).toBe(250);
-  return last.text.split(' ').at(-1)!;
-}
+afterEach(() => traced.stop(), MINUTE);
 
 const ofMail = (queueId: string) =>
-  receiver.spans.filter(({ attributes }) => attributes['mail.queue_id'] === queueId);
+  traced.receiver.spans.filter(({ attributes }) => attributes['mail.queue_id'] === queueId);
 const named = (spans: readonly ReceivedSpan[], name: string) => spans.filter((span) => span.name === name);
 
 describe('A mail whose trace is not kept', () => {
   test(
     'has its second attempt as a trace of its own, found by the queue id, and the first not at all',
     async () => {
-      await open({ sampleRatio: 0 });
-      const queueId = await send('450-then-250@routed.test');
-      const other = await send('fine@routed.test');
-      await receiver.waitFor(() => named(ofMail(queueId), 'queue outcome').length > 0);
+      traced = await TracedCluster.start({ sampleRatio: 0 });
+      const queueId = await traced.send('450-then-250@routed.test');
+      const other = await traced.send('fine@routed.test');
+      await traced.receiver.waitFor(() => named(ofMail(queueId), 'queue outcome').length > 0);
       const [attempt, ...more] = named(ofMail(queueId), 'deliver attempt');
       expect(more).toEqual([]);
       expect(attempt).toMatchObject({ service: 'postrider-delivery', parentSpanId: '', links: [] });
       expect(attempt!.attributes).toMatchObject({
         'mail.attempt': 2,
-        'mail.site': expect.stringContaining(String(sink.port)),
+        'mail.site': expect.stringContaining(String(traced.sink.port)),
         'mail.outcome': 'relayed',
         'smtp.status_code': 250,
         'smtp.enhanced_code': '2.0.0',
@@ -77,11 +47,11 @@ describe('A mail whose trace is kept', () => {
   test(
     'tells in every span which mail it is of, and after a deferral when it is tried again',
     async () => {
-      await open({ sampleRatio: 1 });
-      const queueId = await send('450-then-250@routed.test');
-      await receiver.waitFor(() => named(ofMail(queueId), 'queue outcome').length === 2);
+      traced = await TracedCluster.start({ sampleRatio: 1 });
+      const queueId = await traced.send('450-then-250@routed.test');
+      await traced.receiver.waitFor(() => named(ofMail(queueId), 'queue outcome').length === 2);
       const spans = ofMail(queueId);
-      expect(spans).toHaveLength(receiver.spans.length);
+      expect(spans).toHaveLength(traced.receiver.spans.length);
       expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1);
       const [first, second] = named(spans, 'deliver attempt').sort((a, b) => Number(a.startNs - b.startNs));
       const [deferred] = named(spans, 'queue outcome').filter((span) => span.parentSpanId === first!.spanId);
@@ -99,9 +69,9 @@ describe('Mail that is always traced', () => {
   test(
     'is kept whole at a ratio of 0 when a domain of it is named',
     async () => {
-      await open({ sampleRatio: 0, alwaysSample: { domains: ['routed.test'] } });
-      const queueId = await send('anybody@Routed.test');
-      await receiver.waitFor(() => named(ofMail(queueId), 'deliver attempt').length > 0);
+      traced = await TracedCluster.start({ sampleRatio: 0, alwaysSample: { domains: ['routed.test'] } });
+      const queueId = await traced.send('anybody@Routed.test');
+      await traced.receiver.waitFor(() => named(ofMail(queueId), 'deliver attempt').length > 0);
       const [accepted] = named(ofMail(queueId), 'smtp accept');
       const [attempt] = named(ofMail(queueId), 'deliver attempt');
       expect(accepted).toMatchObject({ service: 'postrider-ingress', parentSpanId: '' });
