@@ -1,5 +1,5 @@
-// First step of `npm start`, `npm test`, `npm run bench` and `npm run crash`: sets up whatever is missing, then runs the
-// rest on Node 24. Plain JavaScript for Node >= 20 without dependencies: it runs before anything is installed.
+// First step of `npm start`, `npm test`, `npm run bench`, `npm run crash` and `npm run image`: sets up whatever is missing,
+// then runs the rest on Node 24. Plain JavaScript for Node >= 20 without dependencies: it runs before anything is installed.
 //
 // Fails: a set-up step that cannot be done -> says what was tried, exit 1; otherwise the exit code of what it ran.
 import { spawn } from 'node:child_process';
@@ -17,6 +17,7 @@ const PROGRAMS = {
   start: 'deploy/local/start.ts',
   bench: 'test/bench/bench.ts',
   crash: 'test/crash/crash.ts',
+  image: 'deploy/image/build.ts',
 };
 
 /** Settles with the exit code of a program that has our terminal. Signals to us go on to it. */
