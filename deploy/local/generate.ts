@@ -1,7 +1,14 @@
-// Generates proto/gen from proto/postrider/v1. `--check` generates into var/ and fails when proto/gen differs.
+// Generates proto/gen from proto/postrider/v1, and the files of the chart that our own tables say. `--check` writes nothing
+// but var/, and fails when something differs.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { permissionTable } from '#libs/nats/permissions.ts';
+
+/** Single files and what is in them. */
+const TEXTS: Readonly<Record<string, () => string>> = {
+  'deploy/helm/postrider/files/nats-permissions.json': () => `${JSON.stringify(permissionTable, null, 2)}\n`,
+};
 
 const OPTIONS = [
   'env=node',
@@ -45,11 +52,21 @@ function isUpToDate(): boolean {
   return fresh.join() === filesBelow('proto/gen').join() && fresh.every(same);
 }
 
+/** Those of `TEXTS` that differ. */
+function stale(): string[] {
+  return Object.entries(TEXTS).flatMap(([file, text]) =>
+    existsSync(file) && readFileSync(file, 'utf8') === text() ? [] : [file],
+  );
+}
+
 if (process.argv.includes('--check')) {
-  if (!isUpToDate()) {
-    console.error('proto/gen differs from what proto/postrider/v1 generates: run `npm run generate`');
-    process.exit(1);
-  }
+  const different = [...(isUpToDate() ? [] : ['proto/gen']), ...stale()];
+  for (const what of different) console.error(`${what} is not what is generated: run \`npm run generate\``);
+  if (different.length > 0) process.exit(1);
 } else {
   generate('proto/gen');
+  for (const file of stale()) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, TEXTS[file]!());
+  }
 }

@@ -1,0 +1,105 @@
+import { describe, expect, test } from '@jest/globals';
+import { spoolStream, storeStream, subjects } from './layout.ts';
+import {
+  allows,
+  authorizationText,
+  natsUsers,
+  type Permissions,
+  permissionsOf,
+  permissionTable,
+} from './permissions.ts';
+import { streamsOf } from './provision.ts';
+
+const layout = { partitions: 4, spoolStreams: 2, replicas: 1, spoolSizeMax: 1000 };
+const names = streamsOf(layout).map(({ name }) => name);
+const mayPublish = (subject: string) =>
+  natsUsers.filter((user) => allows(permissionsOf(user, layout).publish, subject));
+const maySubscribe = (subject: string) =>
+  natsUsers.filter((user) => allows(permissionsOf(user, layout).subscribe, subject));
+
+describe('The table of permissions', () => {
+  test.each([
+    [subjects.spool(3), ['ingress', 'queue'], []],
+    [subjects.store(3), ['ingress', 'queue'], []],
+    [subjects.settle(3), ['queue'], []],
+    [subjects.owner(3), ['queue'], []],
+    [subjects.mail(3, 'id'), ['queue'], []],
+    [subjects.deliver(3), ['queue'], ['delivery']],
+    [subjects.outcome(3), ['delivery'], ['queue']],
+    [subjects.checkpoint(3), ['delivery'], ['queue']],
+    [subjects.inflight(3), ['queue'], ['delivery']],
+    [subjects.outcomeAck('delivery-1'), ['queue'], ['delivery']],
+    [subjects.presence('queue'), ['queue'], ['queue']],
+    [subjects.presence('delivery'), ['delivery'], ['queue', 'delivery']],
+    [subjects.resolveRoute, ['queue'], ['resolver']],
+    [subjects.resolveRecipient, ['ingress'], ['resolver']],
+  ])('says who publishes %s and who hears it', (subject, publishers, subscribers) => {
+    expect([mayPublish(subject), maySubscribe(subject)]).toEqual([publishers, subscribers]);
+  });
+
+  test('gives everybody an inbox of their own, and nobody another one', () => {
+    for (const user of natsUsers) {
+      expect(maySubscribe(`_INBOX.${user}.${user}-1.answer.x`)).toEqual([user]);
+      expect(mayPublish(`_INBOX.${user}.${user}-1.answer.x`)).toEqual(user === 'queue' ? ['queue'] : []);
+    }
+  });
+
+  test.each([
+    ['CREATE', ['provision']],
+    ['UPDATE', ['provision']],
+    ['DELETE', []],
+    ['RESTORE', []],
+    ['SNAPSHOT', []],
+    ['LEADER.STEPDOWN', []],
+  ])('lets streams be told %s by %j', (call, users) => {
+    for (const name of names) expect(mayPublish(`$JS.API.STREAM.${call}.${name}`)).toEqual(users);
+  });
+
+  test.each([
+    ['$JS.API.STREAM.PURGE', ['queue'], [], ['queue'], ['queue']],
+    ['$JS.API.STREAM.MSG.DELETE', [], ['ingress', 'queue'], [], ['queue']],
+    ['$JS.API.STREAM.MSG.GET', ['queue', 'delivery'], ['queue', 'delivery'], [], ['queue']],
+    ['$JS.API.DIRECT.GET', ['queue', 'delivery'], ['queue', 'delivery'], [], []],
+  ])('lets %s be used where it is needed', (call, spool, store, settle, queue) => {
+    const wanted = { SPOOL_1: spool, STORE_1: store, SETTLE: settle, QUEUE: queue };
+    const given = Object.keys(wanted).map((name) => [name, mayPublish(`${call}.${name}`)]);
+    expect(Object.fromEntries(given)).toEqual(wanted);
+  });
+
+  test('names no stream outside the layout', () => {
+    for (const stream of ['SPOOL_2', 'STORE_2', 'KV_x']) {
+      expect(mayPublish(`$JS.API.DIRECT.GET.${stream}`)).toEqual([]);
+      expect(mayPublish(`$JS.API.STREAM.CREATE.${stream}`)).toEqual([]);
+    }
+    expect(names).toContain(spoolStream(3, layout));
+    expect(names).toContain(storeStream(3, layout));
+  });
+
+  test('has no empty list, which nats-server takes for everything', () => {
+    const lists = natsUsers.flatMap((user) => {
+      const { publish, subscribe }: Permissions = permissionTable[user];
+      return [publish, subscribe].map((subjects) => ('allow' in subjects ? subjects.allow : subjects.deny));
+    });
+    expect(lists.filter((list) => list.length === 0)).toEqual([]);
+  });
+});
+
+describe('Its rendering for nats-server', () => {
+  test('has one line per user, by password or by key, with every stream spelled out', () => {
+    const logins = {
+      ingress: { nkey: 'UABC' },
+      queue: { password: 'a"b' },
+      resolver: { password: 'c' },
+      delivery: { password: 'd' },
+      console: { password: 'e' },
+      provision: { password: 'f' },
+    };
+    const lines = authorizationText(layout, logins).trim().split('\n');
+    expect([lines[0], lines.at(-1)]).toEqual(['authorization: { users: [', '] }']);
+    const users = lines.slice(1, -1).map((line) => JSON.parse(line));
+    expect(users.map(({ user, nkey }) => user ?? nkey)).toEqual(['UABC', ...natsUsers.slice(1)]);
+    expect(users[1]).toMatchObject({ user: 'queue', password: 'a"b' });
+    expect(JSON.stringify(users)).not.toContain('<k>');
+    expect(users[3].permissions.publish.allow).toContain('$JS.API.DIRECT.GET.STORE_1');
+  });
+});
