@@ -5,6 +5,8 @@ import { existsSync } from 'node:fs';
 const UNIT = ['libs', 'services', 'deploy', 'test/kit', 'test/tidy', 'test/simulation'];
 const SYSTEM = ['test/system', 'test/scenarios', 'test/dialogs'];
 
+const JAEGER = ['test/jaeger'];
+
 const project = (displayName, folders) => ({
   displayName,
   roots: folders.filter((folder) => existsSync(folder)).map((folder) => `<rootDir>/${folder}`),
@@ -16,7 +18,7 @@ const project = (displayName, folders) => ({
 });
 
 export default {
-  projects: [project('unit', UNIT), project('system', SYSTEM)],
+  projects: [project('unit', UNIT), project('system', SYSTEM), project('jaeger', JAEGER)],
   // Only `--coverage` runs look at these: decisions live in machines, and every branch of them is tested.
   collectCoverageFrom: ['{libs,services}/**/*.machine.ts'],
   coverageThreshold: { '{libs,services}/**/*.machine.ts': { branches: 100 } },

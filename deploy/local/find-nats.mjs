@@ -4,12 +4,12 @@
 // Fails: NATS_SERVER names something unusable -> error at once, since the user asked for exactly that one; every other
 // way that fails is noted, and the error at the end says all that was tried.
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fetchFromDistribution } from './fetch-nats-distribution.mjs';
 import { buildWithGo } from './fetch-nats-go.mjs';
 import { fetchOfficialRelease } from './fetch-nats-release.mjs';
+import { onPath } from './on-path.mjs';
 
 /** `sync_interval: always` has holes before this version (and fsyncs twice). */
 export const NATS_VERSION_MIN = [2, 15];
@@ -40,17 +40,6 @@ function troubleWith(path) {
   return isNewEnough(version)
     ? ''
     : `${path} is ${version.join('.')}, needed is ${NATS_VERSION_MIN.join('.')}`;
-}
-
-function onPath(name) {
-  for (const dir of (process.env.PATH ?? '').split(delimiter)) {
-    if (dir === '') continue;
-    try {
-      accessSync(join(dir, name), constants.X_OK);
-      return join(dir, name);
-    } catch {}
-  }
-  return undefined;
 }
 
 /** What is on the machine already; `tried` says why the others will not do. */

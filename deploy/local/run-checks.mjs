@@ -26,6 +26,12 @@ const STEPS = [
     args: [...JEST, '--selectProjects', 'system', '--runInBand', '--forceExit'],
     isJest: true,
   },
+  {
+    name: 'jaeger',
+    what: 'traces of mails in a real Jaeger, which is built first where there is none (needs Go)',
+    args: [...JEST, '--selectProjects', 'jaeger', '--runInBand', '--forceExit'],
+    isJest: true,
+  },
 ];
 
 /** Tests of all runs together; undefined when no run left a result. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { newQueueId, partitionOf } from './queue-id.ts';
+import { madeAtMsOf, newQueueId, partitionOf } from './queue-id.ts';
 
 describe('a queue id', () => {
   test('has 20 characters and tells its partition', () => {
@@ -16,6 +16,10 @@ describe('a queue id', () => {
     expect(ids.size).toBe(10_000);
   });
 
+  test('tells when it was made', () => {
+    expect(madeAtMsOf(newQueueId(7, 1_764_000_000_123))).toBe(1_764_000_000_123);
+  });
+
   test('sorts by time within a partition', () => {
     expect(newQueueId(1, 1_764_000_000_000) < newQueueId(1, 1_764_000_000_001)).toBe(true);
   });
@@ -24,6 +28,7 @@ describe('a queue id', () => {
     'is not %j',
     (text) => {
       expect(partitionOf(text)).toBeNaN();
+      expect(madeAtMsOf(text)).toBeNaN();
     },
   );
 });

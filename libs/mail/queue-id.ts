@@ -29,9 +29,17 @@ export function newQueueId(partition: number, nowMs: number): string {
 
 /** The partition that the mail was written to; NaN when `queueId` is not one of ours. */
 export function partitionOf(queueId: string): number {
-  return /^[0-9a-z]{20}$/.test(queueId)
-    ? Number.parseInt(queueId.slice(0, PARTITION_DIGITS), 36)
-    : Number.NaN;
+  return isQueueId(queueId) ? Number.parseInt(queueId.slice(0, PARTITION_DIGITS), 36) : Number.NaN;
+}
+
+/** When it was made, milliseconds since 1970; NaN when `queueId` is not one of ours. */
+export function madeAtMsOf(queueId: string): number {
+  const time = queueId.slice(PARTITION_DIGITS, PARTITION_DIGITS + TIME_DIGITS);
+  return isQueueId(queueId) ? Number.parseInt(time, 36) : Number.NaN;
+}
+
+function isQueueId(text: string): boolean {
+  return /^[0-9a-z]{20}$/.test(text);
 }
 
 function digits(value: number, length: number): string {

@@ -3,12 +3,17 @@
 // Fails: exit code 1 and one line on standard error when the queue cannot be asked or the arguments are not understood.
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { connectQueueAdmin, type QueueAdmin, QueueAdminError } from '#libs/rpc/queue-admin-client.ts';
+import { JaegerError } from './jaeger.ts';
 import { listingText } from './listing-text.ts';
 import { countText } from './quantities.ts';
 import { addSmoke } from './smoke-arguments.ts';
 import { SmokeFailure } from './smoke-client.ts';
+import { addTraceShow } from './trace-show.ts';
 
 const ADMIN_DEFAULT = '127.0.0.1:7070';
+
+/** What an operator can act on; anything else is a bug. */
+const EXPECTED = [QueueAdminError, SmokeFailure, JaegerError];
 
 /** Where the command runs. */
 export interface Surroundings {
@@ -41,8 +46,8 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
-    if (!(error instanceof QueueAdminError || error instanceof SmokeFailure)) throw error;
-    surroundings.err(`postrider: ${error.message}\n`);
+    if (!EXPECTED.some((kind) => error instanceof kind)) throw error;
+    surroundings.err(`postrider: ${(error as Error).message}\n`);
     return 1;
   }
 }
@@ -71,6 +76,7 @@ function programOf(surroundings: Surroundings): Command {
     .option('--admin <host:port>', adminHelp, admin)
     .action((options: FlushOptions, command: Command) => flush(options, command, surroundings));
   addSmoke(program, out);
+  addTraceShow(program.command('trace').description('the way of a mail, as Jaeger knows it'), surroundings);
   return program;
 }
 

@@ -3,9 +3,7 @@
 import type { Listing } from '#libs/rpc/queue-admin.ts';
 import type { QueuedMail, QueuedRecipient } from '#proto/postrider/v1/admin.ts';
 import { ageText, countText, sizeText, untilText } from './quantities.ts';
-
-/** Longer values stand out of their column instead of making it wider for all. */
-const COLUMN_MAX = 40;
+import { aligned, visible, widthsOf } from './table.ts';
 
 const MAIL_HEADINGS = ['QUEUE ID', 'AGE', 'SIZE', 'SENDER'];
 const RECIPIENT_HEADINGS = ['  RECIPIENT', 'PHASE', 'SITE', 'TRIES', 'NEXT TRY', 'LAST REPLY'];
@@ -53,23 +51,6 @@ function replyText(reply: NonNullable<QueuedRecipient['lastReply']>): string {
   return visible(reply.host === '' ? said : `${reply.host}: ${said}`);
 }
 
-function widthsOf(rows: string[][]): number[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, column) => {
-      widths[column] = Math.max(widths[column] ?? 0, Math.min(COLUMN_MAX, cell.length));
-    });
-  }
-  return widths;
-}
-
-/** The last cell is not padded. */
-function aligned(row: string[], widths: number[]): string {
-  return row
-    .map((cell, column) => (column < row.length - 1 ? cell.padEnd(widths[column]!) : cell))
-    .join('  ');
-}
-
 function summaryLines({ mails, summary }: Listing): string[] {
   const { answered, instances } = summary;
   const lines: string[] = [];
@@ -88,9 +69,4 @@ function summaryLines({ mails, summary }: Listing): string[] {
     );
   }
   return lines;
-}
-
-/** On one line, without anything that a terminal would act on. */
-function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 }

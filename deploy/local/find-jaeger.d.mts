@@ -1,0 +1,1 @@
+export function findJaeger(options: { log: (line: string) => void }): Promise<{ path: string }>;
