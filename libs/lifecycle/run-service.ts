@@ -152,6 +152,9 @@ export async function runService({ name, start }: Service): Promise<void> {
   const link = await connect(name, config, logger);
   const telemetry = await startTelemetry(config, { name, instance: link.instance });
   logger = telemetry.logger;
+  telemetry.metrics.gauge('postrider_nats_connected', 'Whether NATS is connected: 1, or 0.', () =>
+    link.connected ? 1 : 0,
+  );
   const context = { config, telemetry, link };
   const running = await start(context);
   stop = () => stopAll({ running, context, report, health, wait });

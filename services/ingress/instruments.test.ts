@@ -26,9 +26,16 @@ function instrumentsWith(): { instruments: Instruments; added: Added[] } {
 }
 
 describe('Instruments', () => {
-  test('count refusals by code, and hand each count on once', () => {
+  test('count refusals by code and subject, and hand each count on once', () => {
     const { instruments, added } = instrumentsWith();
-    for (const reply of ['250 Ok', '354 Go', '452 4.3.1 Full', '550 5.7.1 No', '452 4.3.1 Full']) {
+    for (const reply of [
+      '250 Ok',
+      '354 Go',
+      '452 4.3.1 Full',
+      '550 5.7.1 No',
+      '452 4.3.1 Full',
+      '452 4.5.3 Many',
+    ]) {
       instruments.replied(`${reply}\r\n`);
     }
     instruments.accepted = 7;
@@ -36,8 +43,9 @@ describe('Instruments', () => {
     instruments.sweep();
     expect(added).toEqual([
       ['postrider_ingress_mails_accepted_total', 7, undefined],
-      ['postrider_ingress_refusals_total', 2, { class: '4xx', code: '452' }],
-      ['postrider_ingress_refusals_total', 1, { class: '5xx', code: '550' }],
+      ['postrider_ingress_refusals_total', 2, { class: '4xx', code: '452', subject: '3' }],
+      ['postrider_ingress_refusals_total', 1, { class: '4xx', code: '452', subject: '5' }],
+      ['postrider_ingress_refusals_total', 1, { class: '5xx', code: '550', subject: '7' }],
     ]);
   });
 

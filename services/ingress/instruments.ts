@@ -10,8 +10,12 @@ const PACK_OCTETS = [4096, 16_384, 65_536, 131_072, 262_144, 524_288, 1_048_576]
 
 /** Reply codes are below it. */
 const CODES_END = 600;
+/** Subjects of an enhanced status are one digit: RFC 3463 section 3. */
+const SUBJECTS = 10;
 const CHAR_0 = 0x30;
 const CHAR_4 = 0x34;
+/** In "452 4.3.1 ...", the 3. */
+const SUBJECT_AT = 6;
 
 export interface Readings {
   sessions: () => number;
@@ -33,7 +37,8 @@ export class Instruments {
   accepted = 0;
   /** Connections that were turned away for want of sessions. */
   turnedAway = 0;
-  readonly #refusals = new Uint32Array(CODES_END);
+  /** At code * SUBJECTS + subject. */
+  readonly #refusals = new Uint32Array(CODES_END * SUBJECTS);
   readonly #acceptedTotal: ReturnType<Metrics['counter']>;
   readonly #turnedAwayTotal: ReturnType<Metrics['counter']>;
   readonly #refusalsTotal: ReturnType<Metrics['counter']>;
@@ -49,7 +54,7 @@ export class Instruments {
     this.#acceptedTotal = metrics.counter('postrider_ingress_mails_accepted_total', 'Mails stored durably.');
     this.#refusalsTotal = metrics.counter(
       'postrider_ingress_refusals_total',
-      'Replies that refuse, by code; a rising share of 4xx means trouble here, of 5xx trouble with clients.',
+      'Replies that refuse, by code and the subject of their enhanced status: subject 3 of 4xx, and 451, are trouble here; the rest is trouble with clients.',
     );
     this.#turnedAwayTotal = metrics.counter(
       'postrider_ingress_connections_turned_away_total',
@@ -104,7 +109,9 @@ export class Instruments {
       (text.charCodeAt(0) - CHAR_0) * 100 +
       (text.charCodeAt(1) - CHAR_0) * 10 +
       (text.charCodeAt(2) - CHAR_0);
-    this.#refusals[code] = this.#refusals[code]! + 1;
+    const subject = Math.min(Math.max(text.charCodeAt(SUBJECT_AT) - CHAR_0, 0), SUBJECTS - 1);
+    const at = code * SUBJECTS + subject;
+    this.#refusals[at] = this.#refusals[at]! + 1;
   }
 
   /** A client said its first octets. */
@@ -139,11 +146,13 @@ export class Instruments {
     this.#sessionsByTls.sweep();
     this.#mxClients.sweep();
     this.#headersRefused.sweep();
-    for (let code = 400; code < CODES_END; code++) {
-      const count = this.#refusals[code]!;
+    for (let at = 400 * SUBJECTS; at < this.#refusals.length; at++) {
+      const count = this.#refusals[at]!;
       if (count === 0) continue;
-      this.#refusalsTotal.add(count, { class: `${Math.floor(code / 100)}xx`, code: String(code) });
-      this.#refusals[code] = 0;
+      const code = Math.floor(at / SUBJECTS);
+      const subject = String(at % SUBJECTS);
+      this.#refusalsTotal.add(count, { class: `${Math.floor(code / 100)}xx`, code: String(code), subject });
+      this.#refusals[at] = 0;
     }
   }
 }

@@ -10,6 +10,8 @@ export interface Shown {
   /** Of the whole cluster. */
   partitions: number;
   siteConnectionsMax: number;
+  /** Delivery workers that are heard. */
+  workers: () => number;
   now: () => number;
 }
 
@@ -26,7 +28,17 @@ export function registerGauges(metrics: Pick<Metrics, 'gauge'>, shown: Shown): v
   gauge('attempts', 'Attempts out with delivery workers.', sum('attempts'));
   gauge('open_packs', 'Packs with a mail that is not settled.', sum('openPacks'));
   gauge('remembering', 'Mails whose state waits to be stored.', sum('remembering'));
-  gauge('partitions', 'Partitions owned here.', () => queue.partitions.size);
+  gauge('partitions', 'Partitions owned here and loaded.', () => {
+    let loaded = 0;
+    for (const partition of queue.partitions.values()) if (partition.isOpen) loaded += 1;
+    return loaded;
+  });
+  gauge(
+    'cluster_partitions',
+    'Partitions of the whole cluster; while the sum of those that are owned is less, mail of the others waits.',
+    () => shown.partitions,
+  );
+  gauge('workers', 'Delivery workers that this instance hears; without any, no mail leaves.', shown.workers);
   gauge('ready', 'Work that waits for a site.', () => desk.totals().waiting);
   // The parts of all instances are the whole limit of a site.
   const connectionsMax = () => (shown.siteConnectionsMax * queue.partitions.size) / shown.partitions;

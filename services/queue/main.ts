@@ -36,6 +36,8 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
     'postrider_queue_in_doubt_total',
     'Attempts lost between final dot and reply.',
   );
+  // Shown from the start: who watches for an increase would not see the first one of a series that begins with it.
+  inDoubt.add(0);
   return {
     link,
     layout,
@@ -102,6 +104,7 @@ await runService({
       desk: shared.desk,
       partitions: layout.partitions,
       siteConnectionsMax: config.delivery.siteConnectionsMax,
+      workers: () => presence.members('delivery').length,
       now: shared.now,
     });
     const instances = () => presence.members('queue').length;
