@@ -87,6 +87,11 @@ const nats = z.strictObject({
   credentials: natsCredentials.optional(),
   /** For tls:// servers and those that demand TLS. */
   tls: natsTls.optional(),
+  /**
+   * auto: services make the streams and let them grow. check: they wait until `postrider provision` has, and need no right to
+   * change a stream.
+   */
+  provision: z.enum(['auto', 'check']).default('auto'),
   /** Copies of every record: 1 on one machine, 3 in a cluster. */
   replicas: z.number().int().min(1).max(5).default(1),
   /** Fixed for the life of the data: part of every queue id. */

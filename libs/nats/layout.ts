@@ -8,6 +8,11 @@ export interface Layout {
   spoolSizeMax: number;
 }
 
+/** The part of the configuration of NATS that says it. */
+export function layoutOf({ partitions, spoolStreams, replicas, spoolSizeMax }: Layout): Layout {
+  return { partitions, spoolStreams, replicas, spoolSizeMax };
+}
+
 /** The stream that holds the packs of a partition. */
 export function spoolStream(partition: number, layout: Pick<Layout, 'spoolStreams'>): string {
   return `SPOOL_${partition % layout.spoolStreams}`;

@@ -117,6 +117,11 @@ export class Link {
     return this.#connection.info?.max_payload ?? 1_048_576;
   }
 
+  /** JetStream API level of the server: what it can do; 0 when it does not say. */
+  get apiLevel(): number {
+    return this.#connection.info?.api_lvl ?? 0;
+  }
+
   /** Sends a message; it is in the socket by the next event-loop turn, or lost when disconnected. */
   publish(subject: string, payload: Uint8Array): void {
     if (!this.#connection.isClosed()) this.#connection.publish(subject, payload);

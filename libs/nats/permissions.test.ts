@@ -8,7 +8,7 @@ import {
   permissionsOf,
   permissionTable,
 } from './permissions.ts';
-import { streamsOf } from './provision.ts';
+import { streamsOf } from './streams.ts';
 
 const layout = { partitions: 4, spoolStreams: 2, replicas: 1, spoolSizeMax: 1000 };
 const names = streamsOf(layout).map(({ name }) => name);

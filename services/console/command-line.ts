@@ -2,9 +2,11 @@
 //
 // Fails: exit code 1 and one line on standard error when the queue cannot be asked or the arguments are not understood.
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { ProvisionError } from '#libs/nats/provision.ts';
 import { connectQueueAdmin, type QueueAdmin, QueueAdminError } from '#libs/rpc/queue-admin-client.ts';
 import { JaegerError } from './jaeger.ts';
 import { listingText } from './listing-text.ts';
+import { addProvision } from './provision-arguments.ts';
 import { countText } from './quantities.ts';
 import { addSmoke } from './smoke-arguments.ts';
 import { SmokeFailure } from './smoke-client.ts';
@@ -13,7 +15,7 @@ import { addTraceShow } from './trace-show.ts';
 const ADMIN_DEFAULT = '127.0.0.1:7070';
 
 /** What an operator can act on; anything else is a bug. */
-const EXPECTED = [QueueAdminError, SmokeFailure, JaegerError];
+const EXPECTED = [QueueAdminError, SmokeFailure, JaegerError, ProvisionError];
 
 /** Where the command runs. */
 export interface Surroundings {
@@ -77,6 +79,7 @@ function programOf(surroundings: Surroundings): Command {
     .action((options: FlushOptions, command: Command) => flush(options, command, surroundings));
   addSmoke(program, out);
   addTraceShow(program.command('trace').description('the way of a mail, as Jaeger knows it'), surroundings);
+  addProvision(program, surroundings);
   return program;
 }
 

@@ -57,7 +57,8 @@ function hostPorts(text: string, before: readonly HostPort[]): HostPort[] {
   return [...before, ...text.split(',').map((one) => hostPort(one.trim()))];
 }
 
-function seconds(text: string): number {
+/** Seconds of a time limit. Throws InvalidArgumentError. */
+export function seconds(text: string): number {
   if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('expected seconds, from 1 to 9999.');
   return Number.parseInt(text, 10);
 }

@@ -1,11 +1,10 @@
 // The queue service: owns every accepted mail of its partitions until it is settled.
 import { hostname as machineName } from 'node:os';
-import type { Config } from '#libs/config/schema.ts';
 import { runService, type ServiceContext } from '#libs/lifecycle/run-service.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Layout } from '#libs/nats/layout.ts';
+import { prepareStreams } from '#libs/nats/prepare-streams.ts';
 import { Presence } from '#libs/nats/presence.ts';
-import { provision } from '#libs/nats/provision.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
 import { Tally } from '#libs/telemetry/tally.ts';
@@ -22,11 +21,6 @@ import { SiteDesk } from './site-desk.actor.ts';
 const ROUNDS_MAX = 1;
 /** Ingress repeats a pack until it gives up; its id must be known for at least as long. */
 const PACK_KEPT_MARGIN_MS = 15_000;
-
-function layoutOf(config: Config): Layout {
-  const { partitions, spoolStreams, replicas, spoolSizeMax } = config.nats;
-  return { partitions, spoolStreams, replicas, spoolSizeMax };
-}
 
 function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
   const { config, telemetry, link } = service;
@@ -86,8 +80,8 @@ await runService({
   name: 'queue',
   start: async (service) => {
     const { config, link, telemetry } = service;
-    const layout = layoutOf(config);
-    await provision(link, layout);
+    const say = (words: string) => telemetry.logger.warn(words);
+    const layout = await prepareStreams(link, config.nats, { say });
     const shared = sharedContext(service, layout);
     const queue = new Queue(shared, (partition, reason) => {
       telemetry.logger.warn({ partition }, `partition given up: ${reason}`);
