@@ -6,6 +6,7 @@ const UNIT = ['libs', 'services', 'deploy', 'test/kit', 'test/tidy', 'test/simul
 const SYSTEM = ['test/system', 'test/scenarios', 'test/dialogs'];
 
 const JAEGER = ['test/jaeger'];
+const HELM = ['test/helm'];
 
 const project = (displayName, folders) => ({
   displayName,
@@ -18,7 +19,12 @@ const project = (displayName, folders) => ({
 });
 
 export default {
-  projects: [project('unit', UNIT), project('system', SYSTEM), project('jaeger', JAEGER)],
+  projects: [
+    project('unit', UNIT),
+    project('system', SYSTEM),
+    project('jaeger', JAEGER),
+    project('helm', HELM),
+  ],
   // Only `--coverage` runs look at these: decisions live in machines, and every branch of them is tested.
   collectCoverageFrom: ['{libs,services}/**/*.machine.ts'],
   coverageThreshold: { '{libs,services}/**/*.machine.ts': { branches: 100 } },

@@ -32,6 +32,12 @@ const STEPS = [
     args: [...JEST, '--selectProjects', 'jaeger', '--runInBand', '--forceExit'],
     isJest: true,
   },
+  {
+    name: 'helm',
+    what: 'the chart with a real Helm, which is built first where there is none (needs Go)',
+    args: [...JEST, '--selectProjects', 'helm', '--runInBand'],
+    isJest: true,
+  },
 ];
 
 /** Tests of all runs together; undefined when no run left a result. */

@@ -11,8 +11,12 @@ function parseQuantity(text: string, units: Record<string, number>): number | un
 }
 
 function quantity(what: string, units: Record<string, number>, example: string) {
+  // For those who only read the schema: the range is said in words.
+  const pattern = `^\\d{1,12}\\s*(${Object.keys(units).join('|')})$`;
+  const written = (min: string, max: string) =>
+    z.string().meta({ pattern, description: `A ${what} between ${min} and ${max}, such as "${example}".` });
   return (min: string, max: string) =>
-    z.string().transform((text, context) => {
+    written(min, max).transform((text, context) => {
       const value = parseQuantity(text, units);
       if (value !== undefined && value >= parseQuantity(min, units)! && value <= parseQuantity(max, units)!) {
         return value;

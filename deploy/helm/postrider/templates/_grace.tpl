@@ -1,0 +1,32 @@
+{{/* How long a pod may take to stop: what `config.drain` lets each service wait for, and time to hand over and to flush. */}}
+
+{{/* "5 min" -> seconds, rounded up. */}}
+{{- define "postrider.seconds" -}}
+{{- $number := regexFind "^[0-9]+" . | int64 -}}
+{{- $unit := regexFind "[A-Za-z]+$" . -}}
+{{- if eq $unit "ms" -}}
+{{- div (add $number 999) 1000 -}}
+{{- else -}}
+{{- mul $number (get (dict "s" 1 "min" 60 "h" 3600 "d" 86400) $unit) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The least that (dict "root" $ "part" "delivery") needs; seconds. */}}
+{{- define "postrider.graceMin" -}}
+{{- $drain := .root.Values.config.drain -}}
+{{- $seconds := include "postrider.seconds" $drain.wait | int64 -}}
+{{- if eq .part "ingress" -}}
+{{- $seconds = add $seconds (include "postrider.seconds" $drain.sessions | int64) -}}
+{{- end -}}
+{{- if eq .part "delivery" -}}
+{{- $seconds = add $seconds (include "postrider.seconds" $drain.attempts | int64) -}}
+{{- end -}}
+{{- $seconds -}}
+{{- end -}}
+
+{{/* The grace period: what the values say, else the least that is needed and 30 s. */}}
+{{- define "postrider.grace" -}}
+{{- $override := (index .root.Values .part).terminationGracePeriodSeconds -}}
+{{- $least := include "postrider.graceMin" . | int64 -}}
+{{- if $override -}}{{ int64 $override }}{{- else -}}{{ add $least 30 }}{{- end -}}
+{{- end -}}

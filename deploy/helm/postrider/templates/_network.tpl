@@ -1,0 +1,58 @@
+{{/* Parts of NetworkPolicies. Ports are those of pods: a policy sees a connection behind the translation of a Service. */}}
+
+{{- define "postrider.policyMeta" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "postrider.partName" . }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "postrider.labels" (dict "root" .root) | nindent 4 }}
+{{- end -}}
+
+{{/* Pods of the named parts: (dict "root" $ "parts" (list "queue")). */}}
+{{- define "postrider.podsOf" -}}
+matchLabels: {{- include "postrider.selectorLabels" (dict "root" .root) | nindent 2 }}
+matchExpressions:
+  - { key: app.kubernetes.io/component, operator: In, values: {{ toJson .parts }} }
+{{- end -}}
+
+{{- define "postrider.tcp" -}}
+{{- $ports := list -}}
+{{- range . }}{{ $ports = append $ports (dict "port" (int .) "protocol" "TCP") }}{{ end -}}
+{{- toYaml $ports -}}
+{{- end -}}
+
+{{/* "host:port", "[::1]:port" -> port; nothing for a Unix socket. */}}
+{{- define "postrider.portOf" -}}
+{{- if not (hasPrefix "unix:" .) }}{{ regexFind "[0-9]+$" . }}{{ end -}}
+{{- end -}}
+
+{{/* Ports of every server of nats.external.url. */}}
+{{- define "postrider.natsPorts" -}}
+{{- if .Values.nats.embedded.enabled -}}
+[4222]
+{{- else -}}
+{{- $ports := list -}}
+{{- range splitList "," .Values.nats.external.url }}{{ $ports = append $ports (regexFind ":[0-9]+$" (trim .) | trimPrefix ":" | default "4222" | int) }}{{ end -}}
+{{- $ports | uniq | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Ports of hosts that the configuration names: routes, LMTP gateways, smart host. */}}
+{{- define "postrider.namedPorts" -}}
+{{- $config := .Values.config -}}
+{{- $found := list -}}
+{{- range $config.routes }}{{ $found = append $found (include "postrider.portOf" .to) }}{{ end -}}
+{{- range $config.localDomains }}{{ with .gateway.lmtp }}{{ $found = append $found (include "postrider.portOf" .) }}{{ end }}{{ end -}}
+{{- with $config.smartHost }}{{ $found = append $found (include "postrider.portOf" .) }}{{ end -}}
+{{- $found | uniq | compact | toJson -}}
+{{- end -}}
+
+{{/* Port of config.telemetry.otlpEndpoint. */}}
+{{- define "postrider.otlpPort" -}}
+{{- with (.Values.config.telemetry).otlpEndpoint -}}
+{{- $host := (urlParse .).host -}}
+{{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" -}}
+{{- $port | default (ternary "443" "80" (hasPrefix "https:" .)) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,25 @@
+// The chart as Helm and our own services see it.
+import { describe, expect, test } from '@jest/globals';
+import { parseConfig } from '#libs/config/load.ts';
+import { lint, type Manifest } from './helm.ts';
+import { matrix, ofKind } from './matrix.ts';
+
+type ConfigMap = Manifest & { data?: Record<string, string> };
+
+describe('The chart', () => {
+  test.each(matrix)('passes helm lint --strict with %s', async (file) => {
+    const { code, out, err } = await lint(file);
+    expect([code, err, out]).toEqual([
+      0,
+      '',
+      expect.stringContaining('1 chart(s) linted, 0 chart(s) failed'),
+    ]);
+  });
+
+  test.each(matrix)('writes a postrider.yaml that services take, with %s', async (file) => {
+    const maps = await ofKind<ConfigMap>(file, 'ConfigMap');
+    const texts = maps.map(({ data }) => data?.['postrider.yaml']).filter((text) => text !== undefined);
+    expect(texts).toHaveLength(1);
+    expect(() => parseConfig('postrider.yaml', texts[0]!)).not.toThrow();
+  });
+});
