@@ -190,7 +190,7 @@ const chart = keys({
   provision: keys({
     enabled: z.boolean(),
     backoffLimit: count,
-    activeDeadlineSeconds: z.number().int().min(1),
+    timeoutSeconds: z.number().int().min(1).max(9999),
     resources,
     ...scheduling,
   }),
