@@ -11,11 +11,10 @@ import type { Layout } from './layout.ts';
 /** Everybody who logs in at NATS. */
 export type NatsUser = 'ingress' | 'queue' | 'resolver' | 'delivery' | 'console' | 'provision';
 
-/**
- * Subjects, with NATS's own wildcards. What `allow` does not name is refused; an empty list would allow everything, so that
- * nothing at all is `deny: ['>']`.
- */
-export type Subjects = { allow: readonly string[] } | { deny: readonly ['>'] };
+/** Subjects, with NATS's own wildcards. What is not named is refused; but an empty list would allow everything. */
+export interface Subjects {
+  allow: readonly string[];
+}
 
 /** In the words of nats-server's configuration. */
 export interface Permissions {
@@ -28,8 +27,12 @@ export interface Permissions {
 /** How a user proves who it is. */
 export type Login = { password: string } | { nkey: string };
 
-const NOTHING: Subjects = { deny: ['>'] };
-/** An answer per question; both who ask, queue and ingress, have given up long before. */
+/** Nothing but its own inboxes. */
+const nothing = (user: NatsUser): Subjects => ({ allow: [`_INBOX.${user}.>`] });
+/**
+ * An answer per question; who asks, queue or ingress, has given up long before. A second subscription of the same connection that
+ * hears the question uses the one answer up (nats-server 2.15.1): services have one for each subject.
+ */
 const ANSWERS = { max: 1, expires: '1m' };
 
 const api = (call: string) => `$JS.API.${call}`;
@@ -108,7 +111,7 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
   },
   /** Answers; stores and reads nothing. */
   resolver: {
-    publish: NOTHING,
+    publish: nothing('resolver'),
     subscribe: { allow: ['resolve.route', 'resolve.recipient', '_INBOX.resolver.>'] },
     allow_responses: ANSWERS,
   },
@@ -129,7 +132,7 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
     allow_responses: ANSWERS,
   },
   /** The operator's commands ask queue over gRPC: no subject is theirs yet. */
-  console: { publish: NOTHING, subscribe: { allow: ['_INBOX.console.>'] } },
+  console: { publish: nothing('console'), subscribe: { allow: ['_INBOX.console.>'] } },
   /** Makes and changes streams; sees neither mail nor queue. */
   provision: {
     publish: {
@@ -154,7 +157,6 @@ export function permissionsOf(user: NatsUser, layout: Pick<Layout, 'spoolStreams
 }
 
 function spelledOut(subjects: Subjects, { spoolStreams }: Pick<Layout, 'spoolStreams'>): Subjects {
-  if (!('allow' in subjects)) return subjects;
   const numbers = Array.from({ length: spoolStreams }, (_, k) => String(k));
   const each = (subject: string) => numbers.map((k) => subject.replaceAll('<k>', k));
   return {
@@ -178,7 +180,6 @@ export function authorizationText(
 
 /** Whether a user may publish or subscribe to a subject, as nats-server decides it; answers to questions apart. */
 export function allows(subjects: Subjects, subject: string): boolean {
-  if (!('allow' in subjects)) return false;
   const tokens = subject.split('.');
   return subjects.allow.some((pattern) => matches(pattern.split('.'), tokens));
 }
