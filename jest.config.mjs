@@ -6,6 +6,8 @@ const UNIT = ['libs', 'services', 'deploy', 'test/kit', 'test/tidy', 'test/simul
 const SYSTEM = ['test/system', 'test/scenarios', 'test/dialogs'];
 
 const JAEGER = ['test/jaeger'];
+/** Needs Prometheus; see test/monitoring/programs.ts. */
+const MONITORING = ['test/monitoring'];
 const HELM = ['test/helm'];
 
 const project = (displayName, folders) => ({
@@ -23,6 +25,7 @@ export default {
     project('unit', UNIT),
     project('system', SYSTEM),
     project('jaeger', JAEGER),
+    project('monitoring', MONITORING),
     project('helm', HELM),
   ],
   // Only `--coverage` runs look at these: decisions live in machines, and every branch of them is tested.

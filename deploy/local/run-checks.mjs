@@ -33,6 +33,12 @@ const STEPS = [
     isJest: true,
   },
   {
+    name: 'monitoring',
+    what: 'alerts, runbooks and the dashboard, with a real Prometheus that watches a real cluster',
+    args: [...JEST, '--selectProjects', 'monitoring', '--runInBand', '--forceExit'],
+    isJest: true,
+  },
+  {
     name: 'helm',
     what: 'the chart with a real Helm, which is built first where there is none (needs Go)',
     args: [...JEST, '--selectProjects', 'helm', '--runInBand'],
