@@ -128,6 +128,8 @@ const limits = z.strictObject({
 const delivery = z.strictObject({
   /** Connections to one site, cluster-wide. */
   siteConnectionsMax: z.number().int().min(1).max(10_000).default(20),
+  /** Connections of one worker to all its sites, idle ones included. Each is a file descriptor, and some memory. */
+  connectionsMax: z.number().int().min(1).max(100_000).default(1000),
   /** Mails over one connection before it is closed; 0 means no limit. */
   connectionMailsMax: z.number().int().min(0).default(0),
   connectionIdleMax: duration('100 ms', '10 min').default(5_000),

@@ -7,7 +7,7 @@ import type { Attempt } from './attempt.ts';
 export interface Carrier {
   /** Starts the attempt; only when `ready` or a `reusable` finish was told and nothing is being carried. */
   carry(attempt: Attempt): void;
-  /** Says goodbye and ends; only while nothing is being carried. Tells nothing more. */
+  /** Says goodbye and ends; only while nothing is being carried. Tells `left` when it is gone, and nothing else. */
   quit(): void;
   /** Ends at once. Tells nothing more: an attempt that is being carried is the caller's. */
   destroy(): void;
@@ -18,6 +18,8 @@ export interface Carrier {
 /** What a carrier tells its site. After `stale`, `down`, `closed` or a `spent` finish it says nothing more. */
 export type CarrierEvent =
   | { kind: 'ready' }
+  /** It said goodbye, and the connection is closed. */
+  | { kind: 'left' }
   | { kind: 'finished'; attempt: Attempt; outcome: Outcome; connectionIs: 'reusable' | 'spent' }
   /** The other side had closed it before the attempt could begin. */
   | { kind: 'stale'; attempt: Attempt }

@@ -19,8 +19,7 @@ import { openCarrier } from './open-carrier.ts';
 import { Outbox } from './outbox.actor.ts';
 import { PackCache } from './pack-cache.actor.ts';
 import { Shards } from './shards.actor.ts';
-import type { SiteContext } from './site.actor.ts';
-import { Sites } from './sites.actor.ts';
+import { type SharedContext, Sites } from './sites.actor.ts';
 
 const SWEEP_MS = 250;
 
@@ -73,7 +72,7 @@ export class Delivery {
       now,
       hostname: config.hostname ?? hostname(),
     };
-    const context: SiteContext = {
+    const context: SharedContext = {
       policy: {
         connectionsMax: delivery.siteConnectionsMax,
         connectionMailsMax: delivery.connectionMailsMax,
@@ -89,17 +88,21 @@ export class Delivery {
       tell: (partition, status) => this.#outbox.site(partition, status),
       onSuspended: (site, standing) => logger.warn({ site, ...standing }, 'site suspended'),
     };
-    this.#sites = new Sites(context, (siteKey) => shardOf(siteKey, delivery.shards));
+    this.#sites = new Sites(context, {
+      connectionsMax: delivery.connectionsMax,
+      shardOf: (siteKey) => shardOf(siteKey, delivery.shards),
+    });
     this.#shards = new Shards({
       link,
       shards: delivery.shards,
       now,
       onJobs: (message) => this.#intake.jobs(message),
       drain: (shard) => this.#sites.drain(shard),
-      running: (shard) => this.#sites.running(shard),
+      open: (shard) => this.#sites.open(shard),
     });
     this.#instruments = new Instruments(telemetry.tracing, telemetry.metrics, {
       totals: () => this.#sites.totals(),
+      connectionsMax: delivery.connectionsMax,
       shards: () => this.#shards.held,
       unacknowledged: () => this.#intake.unacknowledged,
       packOctets: () => cache.octets,

@@ -19,6 +19,7 @@ const NAME_OF: Record<number, string> = {
 
 export interface Readings {
   totals: () => SiteTotals;
+  connectionsMax: number;
   shards: () => number;
   unacknowledged: () => number;
   packOctets: () => number;
@@ -45,7 +46,21 @@ export class Instruments {
     );
     const gauge = (name: string, help: string, read: () => number) =>
       metrics.gauge(`postrider_delivery_${name}`, help, read);
-    gauge('connections', 'Connections open or being opened.', () => readings.totals().connections);
+    gauge('connections', 'Connections open or being opened, idle ones included.', () => {
+      return readings.totals().connections;
+    });
+    gauge(
+      'connections_max',
+      'What delivery.connectionsMax allows this worker; near it, more workers would deliver more.',
+      () => readings.connectionsMax,
+    );
+    gauge(
+      'sites_in_line',
+      'Sites that could use a connection more and found no room for it in this worker.',
+      () => {
+        return readings.totals().inLine;
+      },
+    );
     gauge('waiting', 'Jobs that wait for a connection.', () => readings.totals().waiting);
     gauge('running', 'Attempts that a connection carries.', () => readings.totals().running);
     gauge('sites', 'Sites known.', () => readings.totals().sites);

@@ -17,8 +17,8 @@ export interface ShardsOptions {
   onJobs: (message: Incoming) => void;
   /** Gives back what waits for the shard's sites and closes their idle connections. */
   drain: (shard: number) => void;
-  /** Attempts of the shard that run. */
-  running: (shard: number) => number;
+  /** Connections of the shard that are still open. */
+  open: (shard: number) => number;
 }
 
 export class Shards {
@@ -61,7 +61,7 @@ export class Shards {
   /** Called about twice a second. */
   sweep(nowMs: number): void {
     for (const [shard, sinceMs] of this.#leaving) {
-      if (this.#options.running(shard) > 0 && nowMs < sinceMs + HANDOVER_MAX_MS) continue;
+      if (this.#options.open(shard) > 0 && nowMs < sinceMs + HANDOVER_MAX_MS) continue;
       this.#leaving.delete(shard);
       this.#options.drain(shard);
       this.#feed({ kind: 'cleared', shard });

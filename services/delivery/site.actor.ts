@@ -7,23 +7,31 @@ import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import { type Attempt, outcomeForAll } from './attempt.ts';
+import type { SiteNeed } from './budget.machine.ts';
 import type { Carrier, CarrierEvent } from './carrier.ts';
 import { DeadAddresses } from './route-order.ts';
 import {
-  isForgettable,
   newSite,
   type ReturnCause,
   receive,
   type SiteInput,
   type SitePolicy,
-  type SiteStanding,
+  type SiteRoom,
   type SiteState,
+} from './site.machine.ts';
+import {
+  isForgettable,
+  openCount,
+  type SiteStanding,
   standing,
   waitingCount,
-} from './site.machine.ts';
+  wanted,
+} from './site-standing.ts';
 
 /** Window that owners assume before a site has said anything. */
 const ASSUMED_WINDOW = 64;
+/** Owners hear that a full worker has room again when it had room for so long. */
+const ROOM_IS_BACK_MS = 5000;
 
 /** What every site of the worker uses. */
 export interface SiteContext {
@@ -38,6 +46,10 @@ export interface SiteContext {
   begun(attempt: Attempt, site: SiteActor): void;
   tell(partition: number, status: { siteKey: string } & SiteStanding): void;
   onSuspended(siteKey: string, standing: SiteStanding): void;
+  /** What the worker lets the site do now. */
+  room(site: SiteActor): SiteRoom;
+  /** What the site has and could use may have changed. */
+  onNeed(site: SiteActor): void;
 }
 
 export class SiteActor {
@@ -49,10 +61,15 @@ export class SiteActor {
   readonly #context: SiteContext;
   readonly #state: SiteState<Attempt>;
   readonly #carriers = new Map<number, Carrier>();
+  /** Those that say goodbye. */
+  readonly #leaving = new Set<Carrier>();
   /** What each busy carrier carries. */
   readonly #carried = new Map<number, Attempt>();
   readonly #partitions = new Set<number>();
   #usedAtMs = 0;
+  /** When it last stood in line for a connection, and whether owners know. */
+  #inLineAtMs = Number.NEGATIVE_INFINITY;
+  #worker: 'has room' | 'is full' = 'has room';
 
   constructor(site: Site, shard: number, context: SiteContext) {
     this.key = site.key;
@@ -66,8 +83,14 @@ export class SiteActor {
     return waitingCount(this.#state);
   }
 
-  get carriers(): number {
-    return this.#carriers.size;
+  /** Connections that are open or being opened, those that say goodbye included. */
+  get open(): number {
+    return openCount(this.#state);
+  }
+
+  need(room: SiteRoom): SiteNeed {
+    const { leaving, idle, opening } = this.#state;
+    return { open: this.open, leaving, idle: idle.length, opening, wanted: wanted(this.#state, room) };
   }
 
   /** Attempts that are being carried. */
@@ -91,6 +114,23 @@ export class SiteActor {
   sweep(nowMs: number): void {
     for (const carrier of this.#carriers.values()) carrier.sweep(nowMs);
     this.#feed({ kind: 'swept', nowMs });
+    if (this.#worker === 'is full' && this.#inLineAtMs + ROOM_IS_BACK_MS < nowMs) this.#tellRoom('has room');
+  }
+
+  /** There is room for a connection more. */
+  mayOpenOne(): void {
+    this.#feed({ kind: 'roomy', nowMs: this.#context.now() });
+  }
+
+  /** Another site needs a connection more than this one. */
+  giveUpOne(): void {
+    this.#feed({ kind: 'asked' });
+  }
+
+  /** It found no room for a connection that it could use. */
+  standsInLine(): void {
+    this.#inLineAtMs = this.#context.now();
+    if (this.#worker === 'has room') this.#tellRoom('is full');
   }
 
   /** Gives back what waits and closes what is idle; what runs goes on. */
@@ -101,13 +141,14 @@ export class SiteActor {
   /** Ends everything now; attempts that run are told as deferred by `reply`. */
   abort(reply: Reply): void {
     this.drain();
-    for (const carrier of this.#carriers.values()) carrier.destroy();
+    for (const carrier of [...this.#carriers.values(), ...this.#leaving]) carrier.destroy();
     this.#carriers.clear();
     for (const attempt of this.#carried.values()) {
       const deferred = { kind: OutcomeKind.DEFERRED, reply, tls: '' };
       this.#context.finished(attempt, outcomeForAll(attempt.job, deferred));
     }
     this.#carried.clear();
+    this.#leaving.clear();
   }
 
   isForgettable(nowMs: number, unusedForMs: number): boolean {
@@ -123,7 +164,8 @@ export class SiteActor {
   }
 
   #feed(input: SiteInput<Attempt>): void {
-    for (const effect of receive(this.#state, input, this.#context.policy)) {
+    const { policy } = this.#context;
+    for (const effect of receive(this.#state, input, policy, this.#context.room(this))) {
       switch (effect.kind) {
         case 'open':
           this.#open(effect.connection);
@@ -143,10 +185,14 @@ export class SiteActor {
           break;
       }
     }
+    this.#context.onNeed(this);
   }
 
   #open(connection: number): void {
-    const carrier = this.#context.openCarrier(this, (event) => this.#heard(connection, event));
+    const carrier = this.#context.openCarrier(this, (event) => {
+      if (event.kind === 'left') this.#left(carrier);
+      else this.#heard(connection, event);
+    });
     this.#carriers.set(connection, carrier);
   }
 
@@ -158,12 +204,17 @@ export class SiteActor {
   }
 
   #close(connection: number): void {
-    const carrier = this.#carriers.get(connection);
+    const carrier = this.#carriers.get(connection)!;
     this.#carriers.delete(connection);
-    carrier?.quit();
+    this.#leaving.add(carrier);
+    carrier.quit();
   }
 
-  #heard(connection: number, event: CarrierEvent): void {
+  #left(carrier: Carrier): void {
+    if (this.#leaving.delete(carrier)) this.#feed({ kind: 'left', nowMs: this.#context.now() });
+  }
+
+  #heard(connection: number, event: Exclude<CarrierEvent, { kind: 'left' }>): void {
     // After an abort nothing is heard any more.
     if (!this.#carriers.has(connection)) return;
     const nowMs = this.#context.now();
@@ -196,7 +247,7 @@ export class SiteActor {
   }
 
   #standing(): SiteStanding {
-    return standing(this.#state, this.#context.policy);
+    return standing(this.#state, this.#context.policy, this.#worker);
   }
 
   #giveBack(attempts: Attempt[], cause: ReturnCause): void {
@@ -209,6 +260,11 @@ export class SiteActor {
     }
     // Told again to those who seem not to know.
     if (cause === 'suspended') this.#tell(partitions);
+  }
+
+  #tellRoom(worker: 'has room' | 'is full'): void {
+    this.#worker = worker;
+    this.#tell(this.#partitions);
   }
 
   #tell(partitions: ReadonlySet<number>): void {

@@ -3,13 +3,15 @@ import { walkLives } from '#kit/lives.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import {
   newSite,
+  ROOM_FOR_ALL,
   receive,
   type SiteEffect,
   type SiteInput,
   type SitePolicy,
+  type SiteRoom,
   type SiteState,
-  waitingCount,
 } from './site.machine.ts';
+import { waitingCount, wanted } from './site-standing.ts';
 
 interface Job {
   name: string;
@@ -35,8 +37,22 @@ const REASON: Reply = { code: 421, enhanced: '', text: 'busy', host: 'mx' };
 const MOMENTS = [0, 2000, 4000, 8000];
 const NAMES = ['a', 'b', 'c'];
 
+/** What the worker lets the site do at that time. */
+const FULL: SiteRoom = { connections: 0, crowded: true, takenElsewhere: 1 };
+
+interface Fed {
+  input: SiteInput<Job>;
+  room: SiteRoom;
+}
+
+function fedOf(watched: Watched): Fed[] {
+  return inputsOf(watched).flatMap((input) => [ROOM_FOR_ALL, FULL].map((room) => ({ input, room })));
+}
+
 function inputsOf({ site, nowMs, jobs }: Watched): SiteInput<Job>[] {
-  const inputs: SiteInput<Job>[] = [{ kind: 'drained' }, { kind: 'swept', nowMs }];
+  const inputs: SiteInput<Job>[] = [{ kind: 'drained' }, { kind: 'swept', nowMs }, { kind: 'asked' }];
+  if (site.leaving > 0) inputs.push({ kind: 'left', nowMs });
+  if (waitingCount(site) > 0) inputs.push({ kind: 'roomy', nowMs });
   const later = MOMENTS.find((moment) => moment > nowMs);
   if (later !== undefined) inputs.push({ kind: 'swept', nowMs: later });
   const fresh = NAMES.filter((name) => jobs[name] === undefined);
@@ -101,21 +117,24 @@ function checkRest({ site, jobs }: Watched): void {
   // S1
   const max = { open: POLICY.connectionsMax, probing: 1, suspended: 0 }[site.phase.name];
   expect(site.connections.size).toBeLessThanOrEqual(max);
+  expect(site.connections.size + site.leaving).toBeLessThanOrEqual(POLICY.connectionsMax);
   // S5, S6
   if (site.phase.name === 'suspended') expect(waitingCount(site)).toBe(0);
   if (site.idle.length > 0) expect(waitingCount(site)).toBe(0);
-  // Nothing waits without somebody who comes for it.
-  if (waiting.length > 0) expect(site.connections.size).toBeGreaterThan(0);
+  // Nothing waits without somebody who comes for it: a connection, or room that the worker will have.
+  if (waiting.length > 0) {
+    expect(site.connections.size + site.leaving + wanted(site, ROOM_FOR_ALL)).toBeGreaterThan(0);
+  }
 }
 
 describe('every life of a site', () => {
   test('keeps each job in one place, each limit, and tells owners of each change', () => {
-    const walked = walkLives<Watched, SiteInput<Job>, SiteEffect<Job>[]>({
+    const walked = walkLives<Watched, Fed, SiteEffect<Job>[]>({
       starts: [{ site: newSite<Job>(POLICY), nowMs: 0, jobs: {} }],
-      inputs: inputsOf,
-      receive: (state, input) => {
+      inputs: fedOf,
+      receive: (state, { input, room }) => {
         if ('nowMs' in input) state.nowMs = input.nowMs;
-        const effects = receive(state.site, input, POLICY);
+        const effects = receive(state.site, input, POLICY, room);
         follow(state, input, effects);
         return { state, effects };
       },
@@ -137,6 +156,7 @@ describe('every life of a site', () => {
           site.idle.map((id) => ids.indexOf(id)),
           places,
           site.ceiling,
+          site.leaving,
         ]);
       },
       check: ({ before, after, effects }) => {

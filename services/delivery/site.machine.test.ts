@@ -1,16 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import {
-  isForgettable,
   newSite,
+  ROOM_FOR_ALL,
   receive,
   type SiteEffect,
   type SiteInput,
   type SitePolicy,
+  type SiteRoom,
   type SiteState,
-  standing,
-  waitingCount,
 } from './site.machine.ts';
+import { isForgettable, openCount, standing, waitingCount, wanted } from './site-standing.ts';
 
 interface Job {
   name: string;
@@ -34,7 +34,8 @@ function job(name: string, startByMs = 300_000): Job {
 function siteOf(policy: Partial<SitePolicy> = {}) {
   const whole = { ...POLICY, ...policy };
   const state: SiteState<Job> = newSite(whole);
-  const feed = (input: SiteInput<Job>) => receive(state, input, whole).map(inWords);
+  const feed = (input: SiteInput<Job>, room: Partial<SiteRoom> = {}) =>
+    receive(state, input, whole, { ...ROOM_FOR_ALL, ...room }).map(inWords);
   return {
     state,
     feed,
@@ -94,6 +95,9 @@ describe('an open site', () => {
     site.finished(2, 'reusable', 3000);
     expect(site.swept(6000)).toEqual(['close 1']);
     expect(site.swept(9000)).toEqual(['close 2']);
+    expect(isForgettable(site.state, 9000)).toBe(false);
+    site.feed({ kind: 'left', nowMs: 9000 });
+    site.feed({ kind: 'left', nowMs: 9000 });
     expect(isForgettable(site.state, 9000)).toBe(true);
   });
 
@@ -101,7 +105,8 @@ describe('an open site', () => {
     const site = siteOf({ connectionMailsMax: 1, connectionsMax: 1 });
     site.arrived(0, 'a', 'b');
     site.ready(1);
-    expect(site.finished(1)).toEqual(['close 1', 'open 2']);
+    expect(site.finished(1)).toEqual(['close 1']);
+    expect(site.feed({ kind: 'left', nowMs: 0 })).toEqual(['open 2']);
   });
 
   test('opens another connection for a job when one is spent or closed', () => {
@@ -155,7 +160,66 @@ describe('an open site', () => {
     expect(site.feed({ kind: 'stale', connection: 3, job: job('z'), nowMs: 0 })).toEqual([
       'give back z: handed over',
     ]);
-    expect(site.arrived(0, 'e')).toEqual(['open 4']);
+    expect(site.arrived(0, 'e')).toEqual([]);
+    expect(openCount(site.state)).toBe(3);
+    expect(site.feed({ kind: 'left', nowMs: 0 })).toEqual(['open 4']);
+  });
+});
+
+describe('a site of a worker that has little room for connections', () => {
+  test('opens no more than there is room for, and goes on when there is some', () => {
+    const site = siteOf();
+    const arrived = { kind: 'arrived', jobs: [job('a'), job('b')], nowMs: 0 } as const;
+    expect(site.feed(arrived, { connections: 0 })).toEqual([]);
+    expect(wanted(site.state, ROOM_FOR_ALL)).toBe(2);
+    expect(site.feed({ kind: 'roomy', nowMs: 0 }, { connections: 1 })).toEqual(['open 1']);
+    expect(site.feed({ kind: 'roomy', nowMs: 0 })).toEqual(['open 2']);
+    expect(wanted(site.state, ROOM_FOR_ALL)).toBe(0);
+  });
+
+  test('leaves out of its ceiling what other workers still have open', () => {
+    const site = siteOf();
+    const arrived = { kind: 'arrived', jobs: [job('a'), job('b')], nowMs: 0 } as const;
+    expect(site.feed(arrived, { takenElsewhere: 1 })).toEqual(['open 1']);
+    expect(site.feed({ kind: 'roomy', nowMs: 0 }, { takenElsewhere: 5 })).toEqual([]);
+    expect(site.feed({ kind: 'roomy', nowMs: 0 })).toEqual(['open 2']);
+  });
+
+  test('closes a connection that had its turn while others stand in line (S7)', () => {
+    const site = siteOf({ connectionsMax: 1 });
+    site.arrived(0, ...'abcdefghijkl');
+    site.ready(1);
+    for (let mail = 1; mail < 10; mail++) {
+      const finished = { kind: 'finished', connection: 1, connectionIs: 'reusable', nowMs: 0 } as const;
+      expect(site.feed(finished, { crowded: true })).toHaveLength(1);
+    }
+    const tenth = { kind: 'finished', connection: 1, connectionIs: 'reusable', nowMs: 0 } as const;
+    expect(site.feed(tenth, { crowded: true, connections: 0 })).toEqual(['close 1']);
+    expect(site.feed({ kind: 'left', nowMs: 0 }, { connections: 0 })).toEqual([]);
+    expect(site.feed({ kind: 'roomy', nowMs: 0 }, { connections: 1 })).toEqual(['open 2']);
+  });
+
+  test('gives up the longest idle connection when it is asked, or one that is being opened, or none', () => {
+    const site = siteOf({ connectionsMax: 3 });
+    site.arrived(0, 'a', 'b', 'c');
+    site.ready(1);
+    site.ready(2);
+    expect(site.feed({ kind: 'asked' })).toEqual(['close 3']);
+    site.finished(1, 'reusable', 5);
+    site.finished(2, 'reusable', 10);
+    site.finished(1, 'reusable', 20);
+    expect(site.feed({ kind: 'asked' })).toEqual(['close 2']);
+    expect(site.feed({ kind: 'asked' })).toEqual(['close 1']);
+    expect(site.feed({ kind: 'asked' })).toEqual([]);
+    expect(openCount(site.state)).toBe(3);
+  });
+
+  test('asks its owners for one job per connection when the worker is full', () => {
+    const { state } = siteOf();
+    const windows = [2, 20, 5000].map(
+      (connectionsMax) => standing(state, { connectionsMax }, 'is full').window,
+    );
+    expect(windows).toEqual([2, 20, 1024]);
   });
 });
 

@@ -8,13 +8,16 @@
 //        └──────────────────────────────────── finished ───────────────────────┘
 //
 // Invariants:
-//  S1  Never more connections than the ceiling; never more than one while probing; none while suspended.
+//  S1  Never more connections than the ceiling, those that say goodbye included; never more than one while probing; none
+//      while suspended. None is opened beyond what the worker has room for.
 //  S2  A connection carries at most one job; a job is carried, or returned, or waits: never two of them, never none.
 //  S3  Jobs start in the order they came; none starts after its startByMs.
 //  S4  A site with another connection that lives or is being opened is not down: its ceiling falls instead.
 //  S5  While suspended nothing waits. Owners are told at every change between suspended and open.
 //  S6  A connection is idle only while nothing waits.
+//  S7  While other sites stand in line for connections, one that had its turn is closed and not used again.
 import type { Reply } from '#proto/postrider/v1/mail.ts';
+import { GRACE_MS, wanted } from './site-standing.ts';
 
 /** Job of whatever shape; milliseconds since 1970 after which it may not start. */
 export interface WaitingJob {
@@ -42,6 +45,8 @@ export interface SiteState<J extends WaitingJob> {
   /** Connections without a job, the last used one at the end. */
   idle: number[];
   opening: number;
+  /** Connections that said goodbye and are still open. */
+  leaving: number;
   nextConnection: number;
   ceiling: { connections: number; untilMs: number };
 }
@@ -58,6 +63,12 @@ export type SiteInput<J extends WaitingJob> =
   | { kind: 'stale'; connection: number; job: J; nowMs: number }
   /** The host does not serve us: no address answers, or it refuses the session. `jitter` is random in [0, 1). */
   | { kind: 'down'; connection: number; reason: Reply; jitter: number; nowMs: number }
+  /** A connection that was closed by us is gone. */
+  | { kind: 'left'; nowMs: number }
+  /** The worker has room for connections again. */
+  | { kind: 'roomy'; nowMs: number }
+  /** Another site needs a connection more: one that is idle or being opened is given up. */
+  | { kind: 'asked' }
   /** Time passes; about once a second. */
   | { kind: 'swept'; nowMs: number }
   /** The shard moves away or the worker stops: nothing may wait here any more. */
@@ -82,16 +93,24 @@ export interface SitePolicy {
   backoffMaxMs: number;
 }
 
-/** What owners need to know of a site. */
-export interface SiteStanding {
-  window: number;
-  /** 0 when open. */
-  suspendedUntilMs: number;
-  reason: Reply | undefined;
+/** What the worker, which has connections to many sites, lets this one do now. */
+export interface SiteRoom {
+  /** How many more connections may be opened. */
+  connections: number;
+  /** Other sites stand in line: a connection that had its turn makes room. */
+  crowded: boolean;
+  /** Of the ceiling, what other workers still have open to the site. */
+  takenElsewhere: number;
 }
 
-/** Jobs that were on their way when the site was suspended come within this; a later one is meant as a probe. */
-const GRACE_MS = 2000;
+/** Mails after which a connection had its turn: setting one up costs about as much as one or two. */
+const TURN_MAILS = 10;
+
+export const ROOM_FOR_ALL: SiteRoom = {
+  connections: Number.POSITIVE_INFINITY,
+  crowded: false,
+  takenElsewhere: 0,
+};
 
 export function newSite<J extends WaitingJob>(policy: SitePolicy): SiteState<J> {
   return {
@@ -101,9 +120,16 @@ export function newSite<J extends WaitingJob>(policy: SitePolicy): SiteState<J> 
     connections: new Map(),
     idle: [],
     opening: 0,
+    leaving: 0,
     nextConnection: 1,
     ceiling: { connections: policy.connectionsMax, untilMs: 0 },
   };
+}
+
+/** What bounds a site: its own limits, and what the worker has room for. */
+interface Bounds {
+  policy: SitePolicy;
+  room: SiteRoom;
 }
 
 /** Feeds one input; returns what the shell must do, in order. */
@@ -111,19 +137,28 @@ export function receive<J extends WaitingJob>(
   state: SiteState<J>,
   input: SiteInput<J>,
   policy: SitePolicy,
+  room: SiteRoom = ROOM_FOR_ALL,
 ): SiteEffect<J>[] {
   switch (input.kind) {
     case 'arrived':
       return state.phase.name === 'suspended'
-        ? whileSuspended(state, state.phase, input, policy)
-        : admit(state, input.jobs, input.nowMs);
+        ? whileSuspended(state, state.phase, input, { policy, room })
+        : admit(state, input.jobs, input.nowMs, room);
     case 'swept':
-      return sweep(state, input.nowMs, policy);
+      return sweep(state, input.nowMs, policy, room);
     case 'drained':
       return drain(state);
+    case 'left':
+      state.leaving -= 1;
+      return pump(state, input.nowMs, [], room);
+    case 'roomy':
+      return pump(state, input.nowMs, [], room);
+    case 'asked':
+      return giveUpOne(state);
     default: {
       const connection = state.connections.get(input.connection);
-      return connection === undefined ? unknownConnection(input) : hear(state, connection, input, policy);
+      if (connection === undefined) return unknownConnection(input);
+      return hear(state, connection, input, { policy, room });
     }
   }
 }
@@ -137,7 +172,7 @@ function hear<J extends WaitingJob>(
   state: SiteState<J>,
   connection: SiteConnection,
   input: Extract<SiteInput<J>, { connection: number }>,
-  policy: SitePolicy,
+  { policy, room }: Bounds,
 ): SiteEffect<J>[] {
   const effects: SiteEffect<J>[] = [];
   switch (input.kind) {
@@ -146,7 +181,7 @@ function hear<J extends WaitingJob>(
       rest(state, input.connection, connection, input.nowMs);
       break;
     case 'finished':
-      whenFinished(state, connection, input, policy, effects);
+      whenFinished(state, connection, input, { policy, room }, effects);
       break;
     case 'closed':
       forget(state, input.connection, connection);
@@ -165,16 +200,17 @@ function hear<J extends WaitingJob>(
       };
       break;
   }
-  return pump(state, input.nowMs, effects);
+  return pump(state, input.nowMs, effects, room);
 }
 
 function admit<J extends WaitingJob>(
   state: SiteState<J>,
   jobs: readonly J[],
   nowMs: number,
+  room: SiteRoom,
 ): SiteEffect<J>[] {
   for (const job of jobs) state.waiting.push(job);
-  return pump(state, nowMs, []);
+  return pump(state, nowMs, [], room);
 }
 
 /** The owners that knew of the suspension waited for its end; who comes late in it wants the site probed. */
@@ -182,20 +218,20 @@ function whileSuspended<J extends WaitingJob>(
   state: SiteState<J>,
   phase: SitePhase & { name: 'suspended' },
   input: SiteInput<J> & { kind: 'arrived' },
-  policy: SitePolicy,
+  { policy, room }: Bounds,
 ): SiteEffect<J>[] {
   const probe = input.nowMs >= Math.min(phase.untilMs, phase.sinceMs + GRACE_MS);
   if (!probe) return [{ kind: 'giveBack', jobs: [...input.jobs], cause: 'suspended' }];
   state.phase = { name: 'probing', downs: phase.downs };
   state.ceiling = { connections: policy.connectionsMax, untilMs: 0 };
-  return admit(state, input.jobs, input.nowMs);
+  return admit(state, input.jobs, input.nowMs, room);
 }
 
 function whenFinished<J extends WaitingJob>(
   state: SiteState<J>,
   connection: SiteConnection,
   input: SiteInput<J> & { kind: 'finished' },
-  policy: SitePolicy,
+  { policy, room }: Bounds,
   effects: SiteEffect<J>[],
 ): void {
   if (state.phase.name === 'probing') {
@@ -203,12 +239,30 @@ function whenFinished<J extends WaitingJob>(
     effects.push({ kind: 'tell' });
   }
   const used = policy.connectionMailsMax > 0 && connection.mails >= policy.connectionMailsMax;
-  if (input.connectionIs === 'reusable' && !used) {
+  const hadItsTurn = room.crowded && connection.mails >= TURN_MAILS;
+  if (input.connectionIs === 'reusable' && !used && !hadItsTurn) {
     rest(state, input.connection, connection, input.nowMs);
     return;
   }
   forget(state, input.connection, connection);
-  if (input.connectionIs === 'reusable') effects.push({ kind: 'close', connection: input.connection });
+  if (input.connectionIs === 'reusable') effects.push(close(state, input.connection));
+}
+
+/** Says goodbye on a connection that the site has forgotten already. */
+function close<J extends WaitingJob>(state: SiteState<J>, connection: number): SiteEffect<J> {
+  state.leaving += 1;
+  return { kind: 'close', connection };
+}
+
+/** The longest idle connection, or else one that is being opened. */
+function giveUpOne<J extends WaitingJob>(state: SiteState<J>): SiteEffect<J>[] {
+  let id = state.idle[0];
+  if (id === undefined) {
+    for (const [other, { status }] of state.connections) if (status === 'opening') id = other;
+  }
+  if (id === undefined) return [];
+  forget(state, id, state.connections.get(id)!);
+  return [close(state, id)];
 }
 
 /** S5: what waits goes back to the owners, who are told when to come again. */
@@ -231,6 +285,7 @@ function sweep<J extends WaitingJob>(
   state: SiteState<J>,
   nowMs: number,
   policy: SitePolicy,
+  room: SiteRoom,
 ): SiteEffect<J>[] {
   const effects: SiteEffect<J>[] = [];
   const quiet = state.idle.findIndex((id) => {
@@ -239,10 +294,10 @@ function sweep<J extends WaitingJob>(
   // The longest idle ones stand first: they are the ones that were not needed.
   for (const id of state.idle.splice(0, quiet < 0 ? state.idle.length : quiet)) {
     state.connections.delete(id);
-    effects.push({ kind: 'close', connection: id });
+    effects.push(close(state, id));
   }
   if (nowMs >= state.ceiling.untilMs) state.ceiling = { connections: policy.connectionsMax, untilMs: 0 };
-  return pump(state, nowMs, effects);
+  return pump(state, nowMs, effects, room);
 }
 
 function drain<J extends WaitingJob>(state: SiteState<J>): SiteEffect<J>[] {
@@ -252,7 +307,7 @@ function drain<J extends WaitingJob>(state: SiteState<J>): SiteEffect<J>[] {
   for (const [id, connection] of state.connections) {
     if (connection.status === 'busy') continue;
     state.connections.delete(id);
-    effects.push({ kind: 'close', connection: id });
+    effects.push(close(state, id));
   }
   state.idle = [];
   state.opening = 0;
@@ -264,6 +319,7 @@ function pump<J extends WaitingJob>(
   state: SiteState<J>,
   nowMs: number,
   effects: SiteEffect<J>[],
+  room: SiteRoom,
 ): SiteEffect<J>[] {
   const late: J[] = [];
   while (state.head < state.waiting.length) {
@@ -276,8 +332,8 @@ function pump<J extends WaitingJob>(
   const left = state.waiting.length - state.head;
   if (left === 0 && state.head > 0) takeAll(state);
   if (late.length > 0) effects.push({ kind: 'giveBack', jobs: late, cause: 'late' });
-  const ceiling = state.phase.name === 'probing' ? 1 : state.ceiling.connections;
-  while (state.opening < left && state.connections.size < ceiling) {
+  const more = Math.min(wanted(state, room), room.connections);
+  for (let opened = 0; opened < more; opened++) {
     const id = state.nextConnection++;
     state.connections.set(id, { status: 'opening', mails: 0, idleSinceMs: 0 });
     state.opening += 1;
@@ -321,26 +377,4 @@ function takeAll<J extends WaitingJob>(state: SiteState<J>): J[] {
   state.waiting = [];
   state.head = 0;
   return jobs;
-}
-
-/** Where the site stands: the window of every owner is four jobs per connection, within 64 to 1024. */
-export function standing<J extends WaitingJob>(state: SiteState<J>, policy: SitePolicy): SiteStanding {
-  const { phase } = state;
-  if (phase.name === 'suspended') return { window: 0, suspendedUntilMs: phase.untilMs, reason: phase.reason };
-  const window = Math.min(1024, Math.max(64, 4 * policy.connectionsMax));
-  return { window, suspendedUntilMs: 0, reason: undefined };
-}
-
-/** Jobs that wait for a connection. */
-export function waitingCount<J extends WaitingJob>(state: SiteState<J>): number {
-  return state.waiting.length - state.head;
-}
-
-/** Nothing is known that would be lost with the state. */
-export function isForgettable<J extends WaitingJob>(state: SiteState<J>, nowMs: number): boolean {
-  const { phase } = state;
-  // Some time after its suspension a site that nobody asked for again may start afresh.
-  const remembers =
-    phase.name === 'suspended' && nowMs < phase.untilMs + GRACE_MS + (phase.untilMs - phase.sinceMs);
-  return state.connections.size === 0 && waitingCount(state) === 0 && !remembers;
 }

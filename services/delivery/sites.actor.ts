@@ -1,8 +1,11 @@
-// All sites of the worker, found by key or by shard, and the one timer that moves them.
+// All sites of the worker, found by key or by shard, the connections that they share, and the one timer that moves them.
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
+import { Transport } from '#proto/postrider/v1/route.ts';
 import type { Attempt } from './attempt.ts';
+import { type BudgetState, isCrowded, newBudget, next, roomOf, update } from './budget.machine.ts';
 import { SiteActor, type SiteContext } from './site.actor.ts';
+import { ROOM_FOR_ALL, type SiteRoom } from './site.machine.ts';
 
 /** A site that nobody used for so long is forgotten. */
 const FORGET_AFTER_MS = 600_000;
@@ -13,15 +16,31 @@ export interface SiteTotals {
   waiting: number;
   running: number;
   connections: number;
+  /** Sites that found no room for a connection that they could use. */
+  inLine: number;
+}
+
+/** What every site uses, but for what the sites share among themselves. */
+export type SharedContext = Omit<SiteContext, 'room' | 'onNeed'>;
+
+export interface SitesOptions {
+  /** Of all sites together; slots of the Maildir gateway do not count. */
+  connectionsMax: number;
+  shardOf: (siteKey: string) => number;
 }
 
 export class Sites {
   readonly #context: SiteContext;
   readonly #shardOf: (siteKey: string) => number;
   readonly #sites = new Map<string, SiteActor>();
+  readonly #budget: BudgetState;
+  /** `next` is being followed: what changes meanwhile is seen by it. */
+  #sharing = false;
 
-  constructor(context: SiteContext, shardOf: (siteKey: string) => number) {
-    this.#context = context;
+  constructor(context: SharedContext, { connectionsMax, shardOf }: SitesOptions) {
+    const room = (site: SiteActor) => this.#room(site);
+    this.#context = { ...context, room, onNeed: (site) => this.#needs(site) };
+    this.#budget = newBudget(connectionsMax);
     this.#shardOf = shardOf;
   }
 
@@ -39,11 +58,11 @@ export class Sites {
     for (const site of this.#sites.values()) if (site.shard === shard) site.drain();
   }
 
-  /** Attempts of `shard` that are being carried. */
-  running(shard: number): number {
-    let running = 0;
-    for (const site of this.#sites.values()) if (site.shard === shard) running += site.running;
-    return running;
+  /** Connections of `shard` that are still open. */
+  open(shard: number): number {
+    let open = 0;
+    for (const site of this.#sites.values()) if (site.shard === shard) open += site.open;
+    return open;
   }
 
   sweep(nowMs: number): void {
@@ -58,13 +77,47 @@ export class Sites {
   }
 
   totals(): SiteTotals {
-    const totals = { sites: this.#sites.size, suspended: 0, waiting: 0, running: 0, connections: 0 };
+    const totals = {
+      sites: this.#sites.size,
+      suspended: 0,
+      waiting: 0,
+      running: 0,
+      connections: 0,
+      inLine: 0,
+    };
     for (const site of this.#sites.values()) {
       if (site.phase === 'suspended') totals.suspended += 1;
       totals.waiting += site.waiting;
       totals.running += site.running;
-      totals.connections += site.carriers;
+      totals.connections += site.open;
     }
+    totals.inLine = this.#budget.hungry.size + this.#budget.patient.size;
     return totals;
   }
+
+  #room(site: SiteActor): SiteRoom {
+    if (isUnlimited(site)) return ROOM_FOR_ALL;
+    const crowded = isCrowded(this.#budget, site.key);
+    const room = roomOf(this.#budget);
+    // One after the other while others stand in line.
+    return { connections: this.#sharing ? Math.min(1, room) : room, crowded, takenElsewhere: 0 };
+  }
+
+  #needs(site: SiteActor): void {
+    if (isUnlimited(site)) return;
+    if (update(this.#budget, site.key, site.need(this.#room(site)))) site.standsInLine();
+    if (this.#sharing) return;
+    this.#sharing = true;
+    for (let step = next(this.#budget); step !== undefined; step = next(this.#budget)) {
+      const one = this.#sites.get(step.site)!;
+      if (step.kind === 'open') one.mayOpenOne();
+      else one.giveUpOne();
+    }
+    this.#sharing = false;
+  }
+}
+
+/** A slot of the Maildir gateway is no connection. */
+function isUnlimited({ site }: SiteActor): boolean {
+  return site.transport === Transport.MAILDIR;
 }

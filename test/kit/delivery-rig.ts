@@ -51,6 +51,8 @@ export class DeliveryRig {
   readonly lost = new Set<number>();
   /** Checkpoints wait while this is closed. */
   gate: 'open' | 'closed' = 'open';
+  /** Carriers that said goodbye and are gone. */
+  left = 0;
   readonly #options: RigOptions;
   readonly #records = new Map<number, Uint8Array>();
   readonly #gateway = new MaildirGateway();
@@ -84,6 +86,10 @@ export class DeliveryRig {
     };
     const whole = { key: 'site', transport: Transport.SMTP, hosts: [], maildir: '', ...site };
     const carrier = openCarrier(context, { site: whole, dead: this.dead }, (event) => {
+      if (event.kind === 'left') {
+        this.left += 1;
+        return;
+      }
       this.#events.push(event);
       this.#waiting.shift()?.();
     });

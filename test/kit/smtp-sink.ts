@@ -128,10 +128,19 @@ export class SmtpSink {
   #accept(socket: Socket): void {
     this.connectionsTotal += 1;
     this.connectionsNow += 1;
-    this.connectionsMost = Math.max(this.connectionsMost, this.connectionsNow);
     this.#sockets.add(socket);
-    socket.on('close', () => {
-      this.connectionsNow -= 1;
+    // The system may tell of a new connection before it tells, in the same turn, that an older one has ended.
+    setImmediate(() => {
+      this.connectionsMost = Math.max(this.connectionsMost, this.connectionsNow);
+    });
+    let counted = true;
+    const uncount = () => {
+      if (counted) this.connectionsNow -= 1;
+      counted = false;
+    };
+    socket.once('end', uncount);
+    socket.once('close', () => {
+      uncount();
       this.#sockets.delete(socket);
     });
     socket.on('error', () => socket.destroy());

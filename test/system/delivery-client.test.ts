@@ -152,6 +152,7 @@ describe('the way of commands', () => {
     carrier.quit();
     while (sink.connectionsNow > 0) await new Promise((done) => setTimeout(done, 5));
     expect(sink.commands.at(-1)).toBe('QUIT');
+    while (rig.left === 0) await new Promise((done) => setTimeout(done, 5));
     expect(rig.unread).toBe(0);
   });
 });

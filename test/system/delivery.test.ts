@@ -4,112 +4,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { DeliveryOwner, until } from '#kit/delivery-owner.ts';
-import { type NatsServer, startNats } from '#kit/nats-server.ts';
-import { type SinkOptions, type SmtpSink, startSmtpSink } from '#kit/smtp-sink.ts';
-import { configSchema } from '#libs/config/schema.ts';
-import type { Layout } from '#libs/nats/layout.ts';
-import { connectLink, type Link } from '#libs/nats/link.ts';
-import { provision } from '#libs/nats/provision.ts';
-import { startTelemetry, type Telemetry } from '#libs/telemetry/telemetry.ts';
+import { type DeliveryOwner, until } from '#kit/delivery-owner.ts';
+import { DeliveryWorkers } from '#kit/delivery-workers.ts';
 import { type Job, OutcomeKind } from '#proto/postrider/v1/job.ts';
-import { type Site, Transport } from '#proto/postrider/v1/route.ts';
-import { Delivery } from '../../services/delivery/delivery.actor.ts';
+import { Transport } from '#proto/postrider/v1/route.ts';
 
 const { DELIVERED, RELAYED, DEFERRED, FAILED, RETURNED } = OutcomeKind;
-const SHARDS = 16;
-const layout: Layout = {
-  partitions: 2,
-  spoolStreams: 1,
-  replicas: 1,
-  spoolSizeMax: 100_000_000,
-};
 
-interface Worker {
-  link: Link;
-  stop(): Promise<void>;
-  /** As if it were killed: nothing is told any more. */
-  kill(): Promise<void>;
-}
-
-let nats: NatsServer;
-let telemetry: Telemetry;
-let link: Link;
+let stage: DeliveryWorkers;
 let owner: DeliveryOwner;
-const workers: Worker[] = [];
-const sinks: SmtpSink[] = [];
-let epoch = 0;
-let keys = 0;
 
 beforeAll(async () => {
-  nats = await startNats();
-  link = await connectLink({ url: nats.url, service: 'queue' });
-  await provision(link, layout);
-  const config = configSchema.parse({ telemetry: { logLevel: 'silent' } });
-  telemetry = await startTelemetry(config, { name: 'delivery', instance: 'test' });
+  stage = await DeliveryWorkers.open();
 }, 60_000);
 
-afterAll(async () => {
-  await telemetry?.stop();
-  await link?.close();
-  await nats?.stop();
-});
+afterAll(() => stage?.close());
 
 beforeEach(() => {
-  epoch += 1;
-  owner = new DeliveryOwner({ link, layout, shards: SHARDS, epoch });
+  owner = stage.owner();
 });
 
-afterEach(async () => {
-  await Promise.all(sinks.splice(0).map((sink) => sink.close()));
-  await Promise.all(workers.splice(0).map((worker) => worker.stop()));
-}, 30_000);
-
-async function startWorker(delivery: Record<string, unknown> = {}): Promise<Worker> {
-  const config = configSchema.parse({
-    hostname: 'worker.test',
-    nats: { partitions: layout.partitions },
-    delivery: { shards: SHARDS, timeoutScale: 0.01, backoffMin: '500 ms', backoffMax: '1 s', ...delivery },
-  });
-  const own = await connectLink({ url: nats.url, service: 'delivery' });
-  const worker = new Delivery({ config, telemetry, link: own });
-  await worker.start();
-  let life: 'live' | 'over' = 'live';
-  const once = (act: () => Promise<void>) => async () => {
-    if (life === 'live') await act();
-    life = 'over';
-  };
-  const made: Worker = {
-    link: own,
-    stop: once(async () => {
-      await worker.stop();
-      await own.close();
-    }),
-    kill: once(() => own.close()),
-  };
-  workers.push(made);
-  return made;
-}
-
-async function sinkOf(options: SinkOptions = {}): Promise<SmtpSink> {
-  const sink = await startSmtpSink(options);
-  sinks.push(sink);
-  return sink;
-}
-
-function siteOf(port: number, more: Partial<Site> = {}): Site {
-  const hosts = [{ name: 'mx.test', port, addresses: ['127.0.0.1'], unixPath: '' }];
-  return { key: `site-${keys++}`, transport: Transport.SMTP, hosts, maildir: '', ...more };
-}
+afterEach(() => stage.clear(), 30_000);
 
 const to = (...forwardPaths: string[]) => ({ to: forwardPaths });
 const idsOf = (jobs: Job[]) => jobs.map(({ attemptId }) => attemptId);
 
 describe('a job', () => {
   test('is accepted, passes its checkpoint, is carried out, and its outcome is told until it is acknowledged', async () => {
-    const [worker, sink] = [await startWorker(), await sinkOf()];
+    const [worker, sink] = [await stage.start(), await stage.sink()];
     const jobs = await owner.store([to('a@y')]);
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     expect(await owner.outcomesOf(jobs)).toMatchObject([
       { queueId: jobs[0]!.queueId, kind: RELAYED, reply: { code: 250, host: 'mx.test[127.0.0.1]' } },
     ]);
@@ -126,9 +50,9 @@ describe('a job', () => {
   }, 30_000);
 
   test('that comes again is answered with what is known, and never runs twice', async () => {
-    const [worker, sink] = [await startWorker(), await sinkOf()];
+    const [worker, sink] = [await stage.start(), await stage.sink()];
     const jobs = await owner.store([to('slow-after-dot@y')]);
-    const site = siteOf(sink.port);
+    const site = stage.site(sink.port);
     owner.send(site, jobs);
     await until(() => owner.accepted.length === 1);
     owner.send(site, jobs);
@@ -143,30 +67,29 @@ describe('a job', () => {
   });
 
   test('of an owner that is not the owner any more is ignored', async () => {
-    const [, sink] = [await startWorker(), await sinkOf()];
+    const [, sink] = [await stage.start(), await stage.sink()];
     const jobs = await owner.store([to('a@y')]);
-    owner.epoch += 1;
-    epoch += 1;
+    stage.raiseEpoch(owner);
     await owner.inflight();
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     await pause(200);
     expect([owner.accepted, sink.taken]).toEqual([[], 0]);
   });
 
   test('is given back when no connection becomes free in time', async () => {
-    const [, sink] = [await startWorker({ siteConnectionsMax: 1 }), await sinkOf()];
+    const [, sink] = [await stage.start({ siteConnectionsMax: 1 }), await stage.sink()];
     const jobs = await owner.store([to('slow-after-dot@y'), to('b@y')]);
     jobs[1]!.startByMs = Date.now() + 100;
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     expect(await owner.outcomesOf(jobs)).toMatchObject([{ kind: RELAYED }, { kind: RETURNED }]);
     expect(sink.taken).toBe(1);
   });
 
   test('whose mail is gone is deferred, with words for the operator', async () => {
-    const [, sink] = [await startWorker(), await sinkOf()];
+    const [, sink] = [await stage.start(), await stage.sink()];
     const jobs = await owner.store([to('a@y'), to('b@y')]);
     jobs[0]!.ref!.sequence = 1_000_000;
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     expect(await owner.outcomesOf(jobs)).toMatchObject([
       { kind: DEFERRED, reply: { code: 451, text: expect.stringContaining('SPOOL_0 1000000') } },
       { kind: RELAYED },
@@ -176,13 +99,12 @@ describe('a job', () => {
 
 describe('what is in flight', () => {
   test('is told to a new owner: what runs, how far it is, and what nobody acted on', async () => {
-    const [worker, sink] = [await startWorker(), await sinkOf()];
+    const [worker, sink] = [await stage.start(), await stage.sink()];
     const jobs = await owner.store([to('a@y'), to('slow-after-dot@y')]);
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     await owner.outcomesOf([jobs[0]!]);
     await until(() => sink.taken === 2);
-    owner.epoch += 1;
-    epoch += 1;
+    stage.raiseEpoch(owner);
     expect(await owner.inflight()).toMatchObject([
       {
         worker: worker.link.instance,
@@ -199,9 +121,9 @@ describe('what is in flight', () => {
 
 describe('a site', () => {
   test('gets many mails of one pack over few connections, each mail once', async () => {
-    const [, sink] = [await startWorker({ siteConnectionsMax: 3 }), await sinkOf()];
+    const [, sink] = [await stage.start({ siteConnectionsMax: 3 }), await stage.sink()];
     const jobs = await owner.store(Array.from({ length: 500 }, (_, i) => to(`r${i}@y`)));
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     for (const outcome of await owner.outcomesOf(jobs)) expect(outcome.kind).toBe(RELAYED);
     expect(sink.timesTaken.size).toBe(500);
     expect(Math.max(...sink.timesTaken.values())).toBe(1);
@@ -209,19 +131,19 @@ describe('a site', () => {
   });
 
   test('that refuses further connections keeps those that it has, and is not down', async () => {
-    const [, sink] = [await startWorker({ siteConnectionsMax: 8 }), await sinkOf()];
+    const [, sink] = [await stage.start({ siteConnectionsMax: 8 }), await stage.sink()];
     sink.behaviour.connectionsMax = 2;
     const jobs = await owner.store(Array.from({ length: 200 }, (_, i) => to(`r${i}@y`)));
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     for (const outcome of await owner.outcomesOf(jobs)) expect(outcome.kind).toBe(RELAYED);
     expect(Math.max(...sink.timesTaken.values())).toBe(1);
     expect(owner.sites.filter(({ suspendedUntilMs }) => suspendedUntilMs > 0)).toEqual([]);
   });
 
   test('whose host is down is suspended, which its owners are told, and probed afterwards', async () => {
-    const [, sink] = [await startWorker(), await sinkOf()];
+    const [, sink] = [await stage.start(), await stage.sink()];
     await sink.refuse();
-    const site = siteOf(sink.port);
+    const site = stage.site(sink.port);
     const jobs = await owner.store([to('a@y'), to('b@y')]);
     owner.send(site, [jobs[0]!]);
     expect(await owner.outcomesOf([jobs[0]!])).toMatchObject([
@@ -243,10 +165,10 @@ describe('a site', () => {
 
   test('may be LMTP or a Maildir, and then delivers', async () => {
     const root = await mkdtemp(join(tmpdir(), 'postrider-maildir-'));
-    const [, sink] = [await startWorker(), await sinkOf({ protocol: 'lmtp' })];
+    const [, sink] = [await stage.start(), await stage.sink({ protocol: 'lmtp' })];
     const jobs = await owner.store([to('a@y', 'data-550@y'), to('b@y')]);
-    owner.send(siteOf(sink.port, { transport: Transport.LMTP }), [jobs[0]!]);
-    owner.send(siteOf(0, { transport: Transport.MAILDIR, hosts: [], maildir: join(root, '{local}') }), [
+    owner.send(stage.site(sink.port, { transport: Transport.LMTP }), [jobs[0]!]);
+    owner.send(stage.site(0, { transport: Transport.MAILDIR, hosts: [], maildir: join(root, '{local}') }), [
       jobs[1]!,
     ]);
     const [lmtp, maildir] = await owner.outcomesOf(jobs);
@@ -260,9 +182,9 @@ describe('a site', () => {
   });
 
   test('has its connections closed when nobody needs them', async () => {
-    const [, sink] = [await startWorker({ connectionIdleMax: '100 ms' }), await sinkOf()];
+    const [, sink] = [await stage.start({ connectionIdleMax: '100 ms' }), await stage.sink()];
     const jobs = await owner.store([to('a@y')]);
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     await owner.outcomesOf(jobs);
     await until(() => sink.connectionsNow === 0);
     expect(sink.commands.at(-1)).toBe('QUIT');
@@ -271,9 +193,9 @@ describe('a site', () => {
 
 describe('workers', () => {
   test('share the shards, and hand over without running anything twice', async () => {
-    await startWorker();
-    const sink = await sinkOf();
-    const sites = Array.from({ length: 12 }, () => siteOf(sink.port));
+    await stage.start();
+    const sink = await stage.sink();
+    const sites = Array.from({ length: 12 }, () => stage.site(sink.port));
     const round = async () => {
       const jobs = await owner.store(sites.map((_, i) => to(`r${i}@y`)));
       sites.forEach((site, i) => {
@@ -282,7 +204,7 @@ describe('workers', () => {
       for (const outcome of await owner.outcomesOf(jobs)) expect(outcome.kind).toBe(RELAYED);
     };
     await round();
-    const second = await startWorker();
+    const second = await stage.start();
     await pause(1500);
     await round();
     expect(owner.workers.size).toBe(2);
@@ -292,9 +214,9 @@ describe('workers', () => {
   }, 30_000);
 
   test('that stop finish what runs and give back what waits', async () => {
-    const [worker, sink] = [await startWorker({ siteConnectionsMax: 1 }), await sinkOf()];
+    const [worker, sink] = [await stage.start({ siteConnectionsMax: 1 }), await stage.sink()];
     const jobs = await owner.store([to('slow-after-dot@y'), to('b@y')]);
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     await until(() => sink.taken === 1);
     await worker.stop();
     expect(await owner.outcomesOf(jobs)).toMatchObject([{ kind: RELAYED }, { kind: RETURNED }]);
@@ -302,13 +224,13 @@ describe('workers', () => {
   }, 30_000);
 
   test('tell their outcomes when the nats-server comes back', async () => {
-    const [, sink] = [await startWorker(), await sinkOf()];
+    const [, sink] = [await stage.start(), await stage.sink()];
     const jobs = await owner.store([to('slow-after-dot@y')]);
-    owner.send(siteOf(sink.port), jobs);
+    owner.send(stage.site(sink.port), jobs);
     await until(() => sink.taken === 1);
-    await nats.kill('SIGKILL');
+    await stage.nats.kill('SIGKILL');
     await pause(1200);
-    await nats.restart();
+    await stage.nats.restart();
     expect(await owner.outcomesOf(jobs, 15_000)).toMatchObject([{ kind: RELAYED }]);
     expect(sink.taken).toBe(1);
   }, 60_000);

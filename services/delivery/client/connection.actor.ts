@@ -83,6 +83,9 @@ export class Connection implements Carrier, WireListener {
   quit(): void {
     this.#feed({ kind: 'dismissed' });
     this.#life = 'over';
+    const onGone = () => this.#options.onEvent({ kind: 'left' });
+    if (this.#wire === undefined) setImmediate(onGone);
+    else this.#wire.whenGone(onGone);
   }
 
   destroy(): void {

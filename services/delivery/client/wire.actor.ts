@@ -31,6 +31,7 @@ export class Wire {
   #listener: WireListener | undefined;
   #socket: Socket;
   #leaving: Socket | undefined;
+  #onGone: (() => void) | undefined;
   #tls = '';
   #trouble = '';
 
@@ -86,7 +87,15 @@ export class Wire {
     const socket = this.#socket;
     socket.write('QUIT\r\n');
     this.#leaving = socket;
-    socket.setTimeout(LEAVE_WITHIN_MS, () => socket.destroy());
+    // Not the socket's own timeout: who goes on talking must not keep the connection.
+    const timer = setTimeout(() => socket.destroy(), LEAVE_WITHIN_MS);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  /** `onGone` is called once, in a later turn, when the socket is closed. */
+  whenGone(onGone: () => void): void {
+    if (this.#socket.closed) setImmediate(onGone);
+    else this.#onGone = onGone;
   }
 
   /** Drops the connection. Tells nothing more. */
@@ -111,6 +120,7 @@ export class Wire {
       const listener = this.#listener;
       this.#listener = undefined;
       listener?.lost(this.#trouble);
+      this.#onGone?.();
     });
   }
 }

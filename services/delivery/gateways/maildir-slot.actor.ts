@@ -43,6 +43,7 @@ export class MaildirSlot implements Carrier {
 
   quit(): void {
     this.#open = false;
+    setImmediate(() => this.#options.onEvent({ kind: 'left' }));
   }
 
   destroy(): void {
