@@ -56,3 +56,32 @@ matchExpressions:
 {{- $port | default (ternary "443" "80" (hasPrefix "https:" .)) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Who asks every service for metrics and health. */}}
+{{- define "postrider.operationIn" -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- with $policy.metrics.from }}
+- from: {{- toYaml . | nindent 4 }}
+  ports: [{ port: 9464, protocol: TCP }]
+{{- end }}
+{{- with $policy.probesFrom }}
+- from: {{- toYaml . | nindent 4 }}
+  ports: [{ port: 8086, protocol: TCP }]
+{{- end }}
+{{- if .Values.tests.enabled }}
+- from:
+    - podSelector: {{- include "postrider.podsOf" (dict "root" . "parts" (list "smoke")) | nindent 8 }}
+  ports: [{ port: 8086, protocol: TCP }]
+{{- end }}
+{{- end -}}
+
+{{/* Where every service sends its spans. */}}
+{{- define "postrider.operationOut" -}}
+{{- $otlp := .Values.networkPolicy.otlp -}}
+{{- with include "postrider.otlpPort" . }}
+- ports: [{ port: {{ . }}, protocol: TCP }]
+  {{- with $otlp.to }}
+  to: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
