@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs';
 
 const UNIT = ['libs', 'services', 'deploy', 'test/kit', 'test/tidy', 'test/simulation'];
 const SYSTEM = ['test/system', 'test/scenarios', 'test/dialogs'];
-
 const JAEGER = ['test/jaeger'];
 /** Needs Prometheus; see test/monitoring/programs.ts. */
 const MONITORING = ['test/monitoring'];
 const HELM = ['test/helm'];
+/** Needs a Docker Engine. */
+const CONTAINERS = ['test/containers'];
 
 const project = (displayName, folders) => ({
   displayName,
@@ -27,6 +28,7 @@ export default {
     project('jaeger', JAEGER),
     project('monitoring', MONITORING),
     project('helm', HELM),
+    project('containers', CONTAINERS),
   ],
   // Only `--coverage` runs look at these: decisions live in machines, and every branch of them is tested.
   collectCoverageFrom: ['{libs,services}/**/*.machine.ts'],

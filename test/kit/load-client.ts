@@ -45,9 +45,9 @@ export class SmtpClient {
   }
 
   /** Connects; the greeting is the first reply. */
-  static connect(port: number, tls: 'none' | 'implicit' = 'none'): Promise<SmtpClient> {
+  static connect(port: number, tls: 'none' | 'implicit' = 'none', host = '127.0.0.1'): Promise<SmtpClient> {
     return new Promise((resolve, reject) => {
-      const where = { host: '127.0.0.1', port, rejectUnauthorized: false };
+      const where = { host, port, rejectUnauthorized: false };
       const socket = tls === 'implicit' ? connectTls(where) : connectTcp({ ...where, noDelay: true });
       socket.once('error', (error) => reject(new ConnectionLost(error.message)));
       socket.once(tls === 'implicit' ? 'secureConnect' : 'connect', () => resolve(new SmtpClient(socket)));
@@ -55,8 +55,12 @@ export class SmtpClient {
   }
 
   /** Connects, reads the greeting and says EHLO. */
-  static async open(port: number, tls: 'none' | 'implicit' = 'none'): Promise<SmtpClient> {
-    const client = await SmtpClient.connect(port, tls);
+  static async open(
+    port: number,
+    tls: 'none' | 'implicit' = 'none',
+    host = '127.0.0.1',
+  ): Promise<SmtpClient> {
+    const client = await SmtpClient.connect(port, tls, host);
     const greeting = await client.reply();
     if (greeting.code !== 220) {
       client.destroy();

@@ -6,6 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ConnectionLost, SmtpClient } from './load-client.ts';
 
 export interface LoadOptions {
+  /** 127.0.0.1 when absent. */
+  host?: string;
   /** Sessions take them in turn, and move on to the next one when a connection ends. */
   ports: readonly number[];
   sessions: number;
@@ -62,14 +64,14 @@ export class LoadSender {
   }
 
   async #session(session: number): Promise<void> {
-    const { ports, mails } = this.options;
+    const { host, ports, mails } = this.options;
     let turn = session;
     let claimed: number | undefined;
     while (!this.#stopped) {
       if (claimed === undefined && this.#claimed >= mails) return;
       let client: SmtpClient | undefined;
       try {
-        client = await SmtpClient.open(ports[turn % ports.length]!);
+        client = await SmtpClient.open(ports[turn % ports.length]!, 'none', host);
         for (;;) {
           claimed ??= this.#claim();
           if (claimed === undefined || this.#stopped) break;

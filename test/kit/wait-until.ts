@@ -8,10 +8,11 @@ export async function waitUntil(
   isTrue: () => boolean | Promise<boolean>,
   timeoutMs: number,
   what = `${isTrue}`,
+  lookAgainMs = LOOK_AGAIN_MS,
 ): Promise<void> {
   const untilMs = Date.now() + timeoutMs;
   while (!(await isTrue())) {
     if (Date.now() > untilMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await pause(LOOK_AGAIN_MS);
+    await pause(lookAgainMs);
   }
 }
