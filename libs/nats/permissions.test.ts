@@ -33,7 +33,7 @@ describe('The table of permissions', () => {
     [subjects.checkpoint(3), ['delivery'], ['queue']],
     [subjects.inflight(3), ['queue'], ['delivery']],
     [subjects.outcomeAck('delivery-1'), ['queue'], ['delivery']],
-    [subjects.presence('queue'), ['queue'], ['queue']],
+    [subjects.presence('queue'), ['queue'], ['queue', 'delivery']],
     [subjects.presence('delivery'), ['delivery'], ['queue', 'delivery']],
     [subjects.resolveRoute, ['queue'], ['resolver']],
     [subjects.resolveRecipient, ['ingress'], ['resolver']],

@@ -127,7 +127,14 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
       ],
     },
     subscribe: {
-      allow: ['deliver.*', 'inflight.*', 'outcome-ack.*', 'presence.delivery', '_INBOX.delivery.>'],
+      allow: [
+        'deliver.*',
+        'inflight.*',
+        'outcome-ack.*',
+        'presence.delivery',
+        'presence.queue',
+        '_INBOX.delivery.>',
+      ],
     },
     allow_responses: ANSWERS,
   },

@@ -23,6 +23,11 @@ import { type SharedContext, Sites } from './sites.actor.ts';
 
 const SWEEP_MS = 250;
 
+/** Owners that live act on an outcome within this. */
+const GOODBYE_MS = 1000;
+/** Five seconds of silence, then the next owner loads the partition and asks. */
+const NEXT_OWNER_MS = 12_000;
+
 export interface DeliveryOptions {
   config: Config;
   telemetry: Pick<Telemetry, 'tracing' | 'metrics' | 'logger'>;
@@ -126,15 +131,25 @@ export class Delivery {
     while (this.#sites.totals().running > 0 && this.#now() < untilMs) await pause(20);
     this.#sites.abort({ code: 0, enhanced: '4.3.2', text: 'the worker was stopped', host: '' });
     this.#departure.flushNow();
-    // Owners that act on the last outcomes now need not ask for them again.
-    const goodbyeMs = this.#now() + 1000;
-    while (this.#intake.unacknowledged > 0 && this.#now() < goodbyeMs) await pause(20);
+    await this.#untilActedOn(untilMs);
     clearInterval(this.#timer);
     await this.#shards.leave();
     this.#intake.stop();
     this.#instruments.sweep();
     await this.#gateway.close();
     await this.#link.flush();
+  }
+
+  /**
+   * What nobody has acted on is delivered twice when we are gone. An owner that died is followed by another one, which asks us
+   * once it has found out; where none is left, none will.
+   */
+  async #untilActedOn(untilMs: number): Promise<void> {
+    const nowMs = this.#now();
+    const soonMs = nowMs + GOODBYE_MS;
+    const lateMs = Math.min(Math.max(untilMs, soonMs), nowMs + NEXT_OWNER_MS);
+    const patienceMs = () => (this.#shards.hasOwners ? lateMs : soonMs);
+    while (this.#intake.unacknowledged > 0 && this.#now() < patienceMs()) await pause(20);
   }
 
   #finished(attempt: Attempt, outcome: Outcome): void {

@@ -7,6 +7,7 @@ import { Presence } from '#libs/nats/presence.ts';
 import { holdsOf, newShards, receive, type ShardsInput, type ShardsState } from './shards.machine.ts';
 
 const SERVICE = 'delivery';
+const OWNERS = 'queue';
 /** After this a shard is handed over although attempts of it still run here. */
 const HANDOVER_MAX_MS = 5000;
 
@@ -34,7 +35,7 @@ export class Shards {
     this.#options = options;
     this.#state = newShards(link.instance, shards);
     const holds = () => holdsOf(this.#state);
-    this.#presence = new Presence(link, { service: SERVICE, watch: [SERVICE], holds });
+    this.#presence = new Presence(link, { service: SERVICE, watch: [SERVICE, OWNERS], holds });
   }
 
   /** Shards that are served now. */
@@ -42,9 +43,14 @@ export class Shards {
     return this.#subscriptions.size;
   }
 
+  /** Whether anybody lives who owns mail, or will after one that died. */
+  get hasOwners(): boolean {
+    return this.#presence.members(OWNERS).length > 0;
+  }
+
   async start(): Promise<void> {
     await this.#presence.start();
-    this.#presence.onChange(() => this.#view());
+    this.#presence.onChange((service) => service === SERVICE && this.#view());
     this.#view();
   }
 

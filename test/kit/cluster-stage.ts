@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { testCertificate, testKey } from './certificate.ts';
-import { Cluster, type ClusterOptions, type ConfigInput } from './cluster.ts';
+import { Cluster, type ClusterOptions, type ConfigInput, type OtherNats } from './cluster.ts';
 import { type ClientMail, type MailReplies, SmtpClient } from './load-client.ts';
 import { type SinkOptions, type SmtpSink, startSmtpSink } from './smtp-sink.ts';
 
@@ -17,7 +17,10 @@ export const ROUTED = 'sink.test';
 export const LISTENER = { relay: 0, mx: 1, submission: 2 } as const;
 
 export interface StageOptions {
-  config?: Pick<ConfigInput, 'retry' | 'limits' | 'delivery' | 'telemetry'>;
+  config?: Pick<ConfigInput, 'retry' | 'limits' | 'delivery' | 'telemetry' | 'nats' | 'health'>;
+  /** Routed to these places, beside ROUTED. */
+  routes?: NonNullable<ConfigInput['routes']>;
+  nats?: OtherNats;
   instances?: NonNullable<ClusterOptions['instances']>;
   sink?: SinkOptions;
 }
@@ -41,6 +44,8 @@ export class Stage {
   static async open({
     config = {},
     instances = {},
+    routes = [],
+    nats,
     sink: sinkOptions = {},
   }: StageOptions = {}): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), 'postrider-stage-'));
@@ -51,6 +56,7 @@ export class Stage {
     const maildir = join(folder, 'mail', '{domain}', '{local}');
     const cluster = await Cluster.start({
       instances,
+      ...(nats && { nats }),
       listeners: [
         { role: 'relay', tls: 'starttls' },
         { role: 'mx', tls: 'starttls' },
@@ -58,7 +64,7 @@ export class Stage {
       ],
       config: {
         localDomains: [{ name: LOCAL, recipients: RESIDENTS, gateway: { maildir } }],
-        routes: [{ domain: ROUTED, to: `127.0.0.1:${sink.port}` }],
+        routes: [{ domain: ROUTED, to: `127.0.0.1:${sink.port}` }, ...routes],
         tls: { certificate, key },
         ...config,
         retry: { schedule: ['1 s'], ...config.retry },

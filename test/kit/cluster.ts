@@ -31,8 +31,16 @@ export interface ClusterOptions {
   listeners?: ListenerInput[];
   /** Options for Node, by service. */
   nodeOptions?: Partial<Record<ServiceName, readonly string[]>>;
+  /** Servers of NATS that run already and that the test stops; by default the cluster has one of its own. */
+  nats?: OtherNats;
   /** Where to make the temporary folder; the system's place by default. */
   parentFolder?: string;
+}
+
+export interface OtherNats {
+  url: string;
+  /** Who each service is to it. */
+  credentials?: (service: ServiceName) => NonNullable<ConfigInput['nats']>['credentials'];
 }
 
 interface Ports {
@@ -50,26 +58,33 @@ type Nats = Awaited<ReturnType<typeof startNats>>;
 
 export class Cluster {
   readonly folder: string;
-  readonly nats: Nats;
+  readonly #nats: Nats | undefined;
   readonly #members = new Map<ServiceName, Member[]>();
   /** The services end when their channel closes; NATS has none. */
   readonly #onExit = (): void => {
     try {
-      process.kill(this.nats.pid, 'SIGKILL');
+      if (this.#nats !== undefined) process.kill(this.#nats.pid, 'SIGKILL');
     } catch {
       // It is gone already.
     }
   };
 
-  private constructor(folder: string, nats: Nats) {
+  private constructor(folder: string, nats: Nats | undefined) {
     this.folder = folder;
-    this.nats = nats;
+    this.#nats = nats;
+  }
+
+  /** Its own nats-server. */
+  get nats(): Nats {
+    if (this.#nats === undefined) throw new Error('the cluster has no nats-server of its own');
+    return this.#nats;
   }
 
   /** Resolves when every process is ready. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const folder = mkdtempSync(join(options.parentFolder ?? tmpdir(), 'postrider-cluster-'));
-    const cluster = new Cluster(folder, await startNats({ storageMax: STORAGE_OCTETS_MAX }));
+    const own = options.nats === undefined ? await startNats({ storageMax: STORAGE_OCTETS_MAX }) : undefined;
+    const cluster = new Cluster(folder, own);
     process.once('exit', cluster.#onExit);
     for (const made of ['config', 'log', 'mail']) mkdirSync(join(folder, made));
     try {
@@ -106,11 +121,12 @@ export class Cluster {
     listeners: ListenerInput[],
     ports: Ports,
   ): ConfigInput {
-    const { config = {} } = options;
+    const { config = {}, nats = this.nats } = options;
+    const credentials = 'credentials' in nats ? nats.credentials?.(service) : undefined;
     return {
       hostname: 'mx.cluster.test',
       ...config,
-      nats: { spoolSizeMax: '8 GiB', ...config.nats, url: this.nats.url },
+      nats: { spoolSizeMax: '8 GiB', ...config.nats, url: nats.url, ...(credentials && { credentials }) },
       listeners: listeners.map((one, i) => ({ ...one, address: '127.0.0.1', port: ports.listeners[i]! })),
       telemetry: { logLevel: 'info', ...config.telemetry, metricsPorts: { [service]: ports.metrics } },
       admin: { port: ports.admin },
@@ -199,7 +215,7 @@ export class Cluster {
       await Promise.all((this.#members.get(service) ?? []).map((member) => member.process.stop()));
     }
     process.removeListener('exit', this.#onExit);
-    await this.nats.stop();
+    await this.#nats?.stop();
     if (folder === 'remove') rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -6,6 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type DeliveryOwner, until } from '#kit/delivery-owner.ts';
 import { DeliveryWorkers } from '#kit/delivery-workers.ts';
+import { connectLink } from '#libs/nats/link.ts';
+import { Presence } from '#libs/nats/presence.ts';
 import { type Job, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import { Transport } from '#proto/postrider/v1/route.ts';
 
@@ -221,6 +223,25 @@ describe('workers', () => {
     await worker.stop();
     expect(await owner.outcomesOf(jobs)).toMatchObject([{ kind: RELAYED }, { kind: RETURNED }]);
     expect(sink.taken).toBe(1);
+  }, 30_000);
+
+  test('that stop wait for the next owner of a partition whose owner died', async () => {
+    const link = await connectLink({ url: stage.nats.url, service: 'queue' });
+    const owners = new Presence(link, { service: 'queue', watch: [], holds: () => new Uint8Array(0) });
+    const [worker, sink] = [await stage.start(), await stage.sink()];
+    await owners.start();
+    const jobs = await owner.store([to('a@y')]);
+    owner.send(stage.site(sink.port), jobs);
+    await owner.outcomesOf(jobs);
+    const stopping = worker.stop();
+    await pause(2000);
+    stage.raiseEpoch(owner);
+    const [attemptId] = idsOf(jobs);
+    expect(await owner.inflight()).toMatchObject([{ unacknowledged: [{ attemptId, kind: RELAYED }] }]);
+    owner.acknowledge(worker.link.instance, [attemptId!]);
+    await stopping;
+    await owners.leave();
+    await link.close();
   }, 30_000);
 
   test('tell their outcomes when the nats-server comes back', async () => {

@@ -173,7 +173,7 @@ describe('To subscribe, nats-server allows', () => {
     ['outcome-ack.delivery-1', ['delivery']],
     ['outcome.0', ['queue']],
     ['checkpoint.0', ['queue']],
-    ['presence.queue', ['queue']],
+    ['presence.queue', ['queue', 'delivery']],
     ['presence.delivery', ['queue', 'delivery']],
     ['presence.*', NOBODY],
     ['resolve.route', ['resolver']],
