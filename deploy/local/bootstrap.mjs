@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { STEPS } from './check-steps.mjs';
 import { findNatsServer } from './find-nats.mjs';
 import { findNode, installPackages } from './find-node.mjs';
 import { runChecks } from './run-checks.mjs';
@@ -50,7 +51,11 @@ async function main() {
   const usesOtherServer = command === 'start' && Boolean(process.env.NATS_URL);
   const env = await environment(node, !asksForHelp && !usesOtherServer);
   const runNode = (nodeArgs) => run(node, nodeArgs, env);
-  if (command === 'test') return runChecks({ runNode, log, args });
+  if (command === 'test') {
+    const demandsAll = process.env.POSTRIDER_CHECKS === 'all';
+    const options = { runNode, log, print: console.log, folder: 'var/test', demandsAll };
+    return runChecks({ steps: STEPS, ...options });
+  }
   return runNode([PROGRAMS[command], ...args]);
 }
 

@@ -1,57 +1,15 @@
-// The steps of `npm test`: linter, types, generated code, then the tests. All steps run, so that one run shows all that
-// is wrong; what failed is said again at the end. Plain JavaScript for Node >= 20 without dependencies.
+// Runs the steps of `npm test`. All steps run, so that one run shows all that is wrong; what failed is said again at the
+// end, and so is what could not be run on this machine: with POSTRIDER_CHECKS=all that is a failure too. Plain JavaScript
+// for Node >= 20 without dependencies.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 
-const JEST = [
-  '--experimental-vm-modules',
-  '--disable-warning=ExperimentalWarning',
-  'node_modules/jest/bin/jest.js',
-];
-const RESULTS = 'var/test';
-
-const STEPS = [
-  { name: 'lint', what: 'format and lint', args: ['node_modules/@biomejs/biome/bin/biome', 'check', '.'] },
-  { name: 'types', what: 'type check', args: ['node_modules/typescript/bin/tsc', '--noEmit'] },
-  { name: 'generated', what: 'generated code is up to date', args: ['deploy/local/generate.ts', '--check'] },
-  {
-    name: 'unit',
-    what: 'unit tests; every branch of every machine must be covered',
-    args: [...JEST, '--selectProjects', 'unit', '--coverage', '--coverageReporters=text-summary'],
-    isJest: true,
-  },
-  {
-    name: 'system',
-    what: 'whole-system tests: real servers, real sockets',
-    // A test that failed may leave a server open: that must not keep the run from ending.
-    args: [...JEST, '--selectProjects', 'system', '--runInBand', '--forceExit'],
-    isJest: true,
-  },
-  {
-    name: 'jaeger',
-    what: 'traces of mails in a real Jaeger, which is built first where there is none (needs Go)',
-    args: [...JEST, '--selectProjects', 'jaeger', '--runInBand', '--forceExit'],
-    isJest: true,
-  },
-  {
-    name: 'monitoring',
-    what: 'alerts, runbooks and the dashboard, with a real Prometheus that watches a real cluster',
-    args: [...JEST, '--selectProjects', 'monitoring', '--runInBand', '--forceExit'],
-    isJest: true,
-  },
-  {
-    name: 'helm',
-    what: 'the chart with a real Helm, which is built first where there is none (needs Go)',
-    args: [...JEST, '--selectProjects', 'helm', '--runInBand'],
-    isJest: true,
-  },
-];
-
-/** Tests of all runs together; undefined when no run left a result. */
-function totals() {
+/** Tests of all steps together; a step that left no result counts as one that failed. */
+function totals(names, folder) {
   let [passed, failed] = [0, 0];
-  for (const { name } of STEPS.filter(({ isJest }) => isJest)) {
+  for (const name of names) {
     try {
-      const result = JSON.parse(readFileSync(`${RESULTS}/${name}.json`, 'utf8'));
+      const result = JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));
       passed += result.numPassedTests;
       failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
     } catch {
@@ -61,24 +19,51 @@ function totals() {
   return { passed, failed };
 }
 
-/** Exit code: 0 when every step passed. */
-export async function runChecks({ runNode, log }) {
-  rmSync(RESULTS, { recursive: true, force: true });
-  mkdirSync(RESULTS, { recursive: true });
-  const failed = [];
-  for (const [i, { name, what, args, isJest }] of STEPS.entries()) {
-    log(`[${i + 1}/${STEPS.length}] ${name}: ${what}`);
+/** The first line says it all; the others are what was tried. */
+async function hindranceOf({ needs }, log) {
+  try {
+    await needs?.({ log });
+    return undefined;
+  } catch (error) {
+    return error.message;
+  }
+}
+
+/**
+ * Exit code: 0 when every step that could be run has passed.
+ * @param {object} options
+ * @param {import('./check-steps.mjs').Step[]} options.steps
+ * @param {(args: string[]) => Promise<number>} options.runNode resolves with the exit code
+ * @param {(line: string) => void} options.log
+ * @param {(line: string) => void} options.print for the one line that programs read
+ * @param {string} options.folder for results; what is in it goes
+ * @param {boolean} options.demandsAll a step that cannot be run is one that failed
+ */
+export async function runChecks({ steps, runNode, log, print, folder, demandsAll }) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const [ran, failed, notRun] = [[], [], []];
+  for (const [i, step] of steps.entries()) {
+    const { name, what, args, isJest } = step;
+    const number = `[${i + 1}/${steps.length}]`;
+    log(`${number} ${name}: ${what}`);
+    const hindrance = await hindranceOf(step, log);
+    if (hindrance !== undefined) {
+      notRun.push(`${name}: NOT RUN: ${hindrance}`);
+      log(`${number} ${notRun.at(-1)}`);
+      continue;
+    }
     const startedAt = Date.now();
-    const output = isJest ? ['--json', `--outputFile=${RESULTS}/${name}.json`] : [];
-    const code = await runNode([...args, ...output]);
+    const code = await runNode(isJest ? [...args, '--json', `--outputFile=${folder}/${name}.json`] : args);
     const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
-    log(
-      `[${i + 1}/${STEPS.length}] ${name}: ${code === 0 ? 'passed' : `FAILED (code ${code})`} in ${seconds} s`,
-    );
+    log(`${number} ${name}: ${code === 0 ? 'passed' : `FAILED (code ${code})`} in ${seconds} s`);
+    if (isJest) ran.push(name);
     if (code !== 0) failed.push(name);
   }
-  const { passed, failed: failedTests } = totals();
-  console.log(`tests: ${passed} passed, ${failedTests} failed`);
+  const counts = totals(ran, folder);
+  print(`tests: ${counts.passed} passed, ${counts.failed} failed`);
+  for (const line of notRun) log(line);
   if (failed.length > 0) log(`FAILED: ${failed.join(', ')}`);
-  return failed.length === 0 ? 0 : 1;
+  if (demandsAll && notRun.length > 0) log('FAILED: POSTRIDER_CHECKS=all, and not everything was run');
+  return failed.length === 0 && !(demandsAll && notRun.length > 0) ? 0 : 1;
 }

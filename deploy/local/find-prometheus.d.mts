@@ -1,0 +1,1 @@
+export function findPrometheus(): Promise<{ prometheus: string; promtool: string }>;
