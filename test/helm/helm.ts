@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments, stringify } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { findHelm } from '../../deploy/local/find-helm.mjs';
 
 export const CHART = fileURLToPath(new URL('../../deploy/helm/postrider', import.meta.url));
@@ -46,8 +46,9 @@ export type Values = string | Record<string, unknown>;
 async function withValues<T>(values: Values, act: (flags: string[]) => Promise<T>): Promise<T> {
   if (typeof values === 'string') return act(['--values', join(CHART, 'ci', values)]);
   const folder = mkdtempSync(join(tmpdir(), 'postrider-helm-'));
-  const file = join(folder, 'values.yaml');
-  writeFileSync(file, stringify(values));
+  const file = join(folder, 'values.json');
+  // JSON, because Helm reads YAML 1.1, where an unquoted yes is true.
+  writeFileSync(file, JSON.stringify(values));
   try {
     return await act(['--values', file]);
   } finally {
