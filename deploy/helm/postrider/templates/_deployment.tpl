@@ -147,7 +147,7 @@ env: {{- toYaml . | nindent 2 }}
 ports: {{- include "postrider.containerPorts" . | nindent 2 }}
 {{- include "postrider.probes" . | nindent 0 }}
 resources: {{- toYaml $values.resources | nindent 2 }}
-securityContext: {{- merge (deepCopy $values.securityContext) (include "postrider.securityContext" . | fromYaml) | toYaml | nindent 2 }}
+securityContext: {{- mergeOverwrite (include "postrider.securityContext" . | fromYaml) (deepCopy $values.securityContext) | toYaml | nindent 2 }}
 volumeMounts:
   - { name: etc, mountPath: /etc/postrider, readOnly: true }
   {{- with $values.extraVolumeMounts }}
@@ -203,7 +203,7 @@ spec:
       {{- with $values.dnsConfig }}
       dnsConfig: {{- toYaml . | nindent 8 }}
       {{- end }}
-      securityContext: {{- merge (deepCopy $values.podSecurityContext) (include "postrider.podSecurityContext" . | fromYaml) | toYaml | nindent 8 }}
+      securityContext: {{- mergeOverwrite (include "postrider.podSecurityContext" . | fromYaml) (deepCopy $values.podSecurityContext) | toYaml | nindent 8 }}
       {{- include "postrider.scheduling" (dict "values" $values) | nindent 6 }}
       {{- with include "postrider.topologySpread" . | fromYamlArray }}
       topologySpreadConstraints: {{- toYaml . | nindent 8 }}
