@@ -152,6 +152,11 @@ const delivery = z.strictObject({
 const dns = z.strictObject({
   /** "address" or "address:port"; empty means those of /etc/resolv.conf. */
   servers: z.array(z.string()).default([]),
+  /**
+   * Completes names of hosts in this file (routes, gateways, smartHost): "dovecot" may be "dovecot.example.com". Absent means
+   * the search list of /etc/resolv.conf, with its ndots, when `servers` is empty, and none otherwise.
+   */
+  search: z.array(domainName).max(8).optional(),
   timeout: duration('100 ms', '60 s').default(3_000),
   tries: z.number().int().min(1).max(10).default(3),
   cacheEntriesMax: z.number().int().min(10).max(10_000_000).default(100_000),

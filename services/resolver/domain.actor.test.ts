@@ -11,6 +11,7 @@ const POLICY = {
     configSchema.parse({ localDomains: [{ name: 'home.example', gateway: { maildir: '/m' } }] }),
   ),
   ownName: 'us.example',
+  search: { domains: [], ndots: 1 },
   exchangerPort: 25,
   hostsMax: 20,
   addressesMax: 8,

@@ -8,6 +8,7 @@ import type { Config } from '#libs/config/schema.ts';
 import { DnsClient } from '#libs/dns/dns-client.ts';
 import { normalName } from '#libs/dns/name.ts';
 import { serversFor, serverText } from '#libs/dns/server-address.ts';
+import { searchListFor } from '#libs/dns/system-search-list.ts';
 import { Turnstile } from '#libs/dns/turnstile.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
@@ -166,6 +167,7 @@ function policyOf(config: Config, table: RouteTable): RoutePolicy {
   return {
     table,
     ownName: normalName(config.hostname ?? machineName()),
+    search: searchListFor(config.dns),
     exchangerPort: config.delivery.smtpPort,
     hostsMax: 20,
     addressesMax: 8,

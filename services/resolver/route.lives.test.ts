@@ -15,6 +15,7 @@ import { tableOf } from './route-table.ts';
 const POLICY: RoutePolicy = {
   table: tableOf(configSchema.parse({ routes: [{ domain: 'named.example', to: 'a.example:26' }] })),
   ownName: 'us.example',
+  search: { domains: ['cluster.test'], ndots: 1 },
   exchangerPort: 25,
   hostsMax: 2,
   addressesMax: 1,

@@ -19,6 +19,7 @@ const POLICY: RoutePolicy = {
     }),
   ),
   ownName: 'us.example',
+  search: { domains: ['cluster.test'], ndots: 1 },
   exchangerPort: 25,
   hostsMax: 3,
   addressesMax: 2,
@@ -89,9 +90,29 @@ describe('a route of the configuration', () => {
   });
 
   test('to a host without addresses defers: it is our fault (R2)', () => {
-    expect(decision('named.example', addresses('relay.example', NXDOMAIN, NXDOMAIN))).toEqual({
+    const inputs = addresses('relay.example', NXDOMAIN, NXDOMAIN);
+    inputs.push(...addresses('relay.example.cluster.test', NXDOMAIN, NODATA));
+    expect(decision('named.example', inputs)).toEqual({
       deferred: '451 4.3.5 Host that the configuration names has no address: relay.example',
       ttlMs: 10_000,
+    });
+  });
+
+  test('to a short name goes to what completes it, under the name that the configuration has', () => {
+    const inputs = addresses('relay.example', NXDOMAIN, NXDOMAIN);
+    expect(decision('named.example', inputs)).toEqual([
+      { kind: 'askAddresses', names: ['relay.example.cluster.test'] },
+    ]);
+    inputs.push(...addresses('relay.example.cluster.test', found('10.0.0.1')));
+    expect(decision('named.example', inputs)).toMatchObject({
+      key: 'lmtp:relay.example:24',
+      hosts: [host('relay.example', ['10.0.0.1'], 24)],
+    });
+  });
+
+  test('defers when DNS cannot tell whether a spelling exists: it may be the one that is meant (R1)', () => {
+    expect(decision('named.example', addresses('relay.example', TROUBLE, NXDOMAIN))).toMatchObject({
+      deferred: expect.stringContaining('451 4.4.3'),
     });
   });
 });

@@ -6,10 +6,13 @@
 //     │  └─ by DNS ─▶ exchangers ── null MX, no such domain, only us, trouble ────────┘ │
 //     │                   │ MX records; or none, then the domain itself                │
 //     └─ a named host ────┴──▶ addresses ── all answers are here, or the time is over ──┘
+//                               │    ▲
+//                               └────┘ none by this spelling of a named host, and there are others
 //
 // Invariants:
 //  R1  What DNS could not tell defers; a route fails only on answers that were given (RFC 5321 §5.1, RFC 7505).
-//  R2  A host that the configuration names defers when it has no address: that is our fault, not the domain's.
+//  R2  A host that the configuration names defers when it has no address in any of its spellings: that is our fault, not the
+//      domain's. The next spelling is tried only when DNS said that there is none of the one before.
 //  R3  Hosts are in the order of preference, equals in the order of their draws (RFC 5321 §5.1).
 //  R4  By DNS, mail goes only to hosts that are preferred to us.
 //  R5  There is one decision, and nothing after it.
@@ -17,6 +20,7 @@
 //  R7  A decision lives as long as the shortest-lived answer that it rests upon; with trouble among them, briefly.
 import { type DnsAnswer, type MailExchanger, trouble } from '#libs/dns/answer.ts';
 import { isHostName } from '#libs/dns/name.ts';
+import { type SearchList, spellingsOf } from '#libs/dns/search-list.ts';
 import { addressOfLiteral } from '#libs/mail/address.ts';
 import { type Route, type Site, Transport } from '#proto/postrider/v1/route.ts';
 import { exchangersOf } from './exchangers.ts';
@@ -36,6 +40,8 @@ export interface RoutePolicy {
   readonly table: RouteTable;
   /** Our own name, as other hosts' MX records may have it. */
   readonly ownName: string;
+  /** Completes the names of hosts in the table. */
+  readonly search: SearchList;
   /** Port of hosts found by MX. */
   readonly exchangerPort: number;
   readonly hostsMax: number;
@@ -69,6 +75,8 @@ export interface SearchState {
   readonly open: Set<string>;
   /** Life of what named the hosts. */
   readonly ttlMs: number;
+  /** Of a host that the configuration names: how, and the spellings that are left. */
+  readonly named: { readonly name: string; readonly spellings: readonly string[] } | undefined;
 }
 
 export type RouteState =
@@ -139,7 +147,9 @@ function goTo(destination: Destination, domain: string, policy: RoutePolicy): Ro
       const { transport, name, port } = destination;
       const key = endpointKey(transport, name, port);
       const ttlMs = policy.configuredTtlMs;
-      return seek([name], { domain, namedBy: 'configuration', key, transport, port, ttlMs });
+      const [first, ...spellings] = spellingsOf(name, policy.search);
+      const named = { name, spellings };
+      return seek([first], { domain, namedBy: 'configuration', key, transport, port, ttlMs, named });
     }
   }
 }
@@ -204,7 +214,8 @@ function seekExchangers(
   // Over hostsMax the draws choose, so the key is that of all.
   const key = exchangersKey(names);
   const port = policy.exchangerPort;
-  return seek(names.slice(0, policy.hostsMax), { ...search, key, transport: Transport.SMTP, port });
+  const how = { key, transport: Transport.SMTP, port, named: undefined };
+  return seek(names.slice(0, policy.hostsMax), { ...search, ...how });
 }
 
 function seek(names: readonly string[], search: Omit<SearchState, 'phase' | 'hosts' | 'open'>): RouteStep {
@@ -235,7 +246,10 @@ function decideByAddresses(state: SearchState, policy: RoutePolicy): RouteStep {
   const { hosts, domain, namedBy } = state;
   const answers = hosts.flatMap(({ A, AAAA }) => [A, AAAA]);
   const reachable = hosts
-    .map((host) => hostOf(host.name, state.port, addressesOf(host).slice(0, policy.addressesMax)))
+    .map((host) => {
+      const addresses = addressesOf(host).slice(0, policy.addressesMax);
+      return hostOf(state.named?.name ?? host.name, state.port, addresses);
+    })
     .filter(({ addresses }) => addresses.length > 0);
   if (reachable.length > 0) {
     const site = hostsSite(state.key, state.transport, reachable);
@@ -245,12 +259,21 @@ function decideByAddresses(state: SearchState, policy: RoutePolicy): RouteStep {
   }
   const troubled = hosts.find(({ A, AAAA }) => A.kind === 'trouble' || AAAA.kind === 'trouble');
   if (troubled !== undefined) return defer(`addresses of ${troubled.name} (${reasonOf(troubled)})`, policy);
-  if (namedBy === 'configuration') {
-    const reply = refusalReply('troubledConfiguration', hosts[0]!.name);
-    return decide({ $case: 'deferred', value: reply }, policy.troubleTtlMs, policy);
-  }
+  if (state.named !== undefined) return withoutAddress(state, state.named, policy);
   const gone = namedBy === 'nobody' && answers.some(({ kind }) => kind === 'nxdomain');
   return fail(gone ? 'noSuchDomain' : 'noAddress', domain, leastLife(state.ttlMs, answers, policy), policy);
+}
+
+/** R2 */
+function withoutAddress(
+  state: SearchState,
+  { name, spellings }: NonNullable<SearchState['named']>,
+  policy: RoutePolicy,
+): RouteStep {
+  const [next, ...rest] = spellings;
+  if (next !== undefined) return seek([next], { ...state, named: { name, spellings: rest } });
+  const reply = refusalReply('troubledConfiguration', name);
+  return decide({ $case: 'deferred', value: reply }, policy.troubleTtlMs, policy);
 }
 
 /** IPv4 first: a machine without IPv6 loses no time, and one with it has both. */

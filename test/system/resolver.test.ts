@@ -34,6 +34,7 @@ const NAMES = {
   'gone.test': { MX: ['10 nowhere.test'] },
   'slow.test': { MX: ['10 broken.test'] },
   'relay.test': { A: ['192.0.2.4'] },
+  'dovecot.mail.cluster.test': { A: ['192.0.2.5'] },
 };
 
 let nats: NatsServer;
@@ -53,8 +54,9 @@ async function startResolver(): Promise<Resolver> {
     routes: [
       { domain: '.routed.test', to: 'relay.test:2525' },
       { domain: 'wrong.test', to: 'missing.test:25' },
+      { domain: 'short.test', to: 'dovecot.mail:25' },
     ],
-    dns: { servers: [dns.address], timeout: '100 ms', tries: 2 },
+    dns: { servers: [dns.address], search: ['cluster.test'], timeout: '100 ms', tries: 2 },
     delivery: { smtpPort: 2526 },
   });
   const link = await connectLink({ url: nats.url, service: 'resolver' });
@@ -110,6 +112,7 @@ describe('the resolver', () => {
   test.each([
     ['home.test', 'maildir:/mail/{local}'],
     ['box.test', 'lmtp:localhost:24 localhost:24=127.0.0.1,::1'],
+    ['short.test', 'smtp:dovecot.mail:25 dovecot.mail:25=192.0.2.5'],
     ['a.routed.test', 'smtp:relay.test:2525 relay.test:2525=192.0.2.4'],
     [
       'same.test',
