@@ -151,7 +151,7 @@ const monitor = keys({
 const metrics = keys({
   podMonitor: monitor,
   serviceMonitor: monitor,
-  prometheusRule: keys({ enabled: z.boolean(), namespace: z.string(), labels: texts }),
+  prometheusRule: keys({ enabled: z.boolean(), runbooks: z.string(), namespace: z.string(), labels: texts }),
   dashboard: keys({ enabled: z.boolean(), namespace: z.string(), labels: texts, annotations: texts }),
 });
 

@@ -114,8 +114,8 @@ const byTemplates: [string, Values, string][] = [
   ],
   [
     'a grace period that is too short',
-    { delivery: { terminationGracePeriodSeconds: 309 } },
-    'delivery.terminationGracePeriodSeconds: 309 is less than what config.drain lets it wait for: 310',
+    { delivery: { terminationGracePeriodSeconds: 324 } },
+    'delivery.terminationGracePeriodSeconds: 324 is less than what config.drain lets it wait for and 15 s to hand over: 325',
   ],
   [
     'one that a longer drain makes too short',
@@ -222,9 +222,9 @@ describe('The chart refuses', () => {
         drain: { wait: '10 s', sessions: '60 s', attempts: '300 s' },
         nats: { spoolSizeMax: '3 GiB' },
       },
-      ingress: { terminationGracePeriodSeconds: 70 },
-      queue: { terminationGracePeriodSeconds: 10 },
-      delivery: { terminationGracePeriodSeconds: 310 },
+      ingress: { terminationGracePeriodSeconds: 85 },
+      queue: { terminationGracePeriodSeconds: 25 },
+      delivery: { terminationGracePeriodSeconds: 325 },
     };
     expect(await template(values)).toMatchObject({ code: 0, err: '' });
   });

@@ -71,7 +71,7 @@ What no schema can say. All problems are named at once, each with its key. Calle
 {{- $settings := index . 1 -}}
 {{- if and (ne $settings.type "LoadBalancer") (or $settings.loadBalancerClass $settings.loadBalancerSourceRanges) }}{{ $problems = append $problems (printf "%s.loadBalancer...: only for type LoadBalancer" (index . 0)) }}{{ end -}}
 {{- end -}}
-{{- if and (ne $service.type "ClusterIP") (eq $service.externalTrafficPolicy "Cluster") .Values.config.relayNetworks -}}
+{{- if and (or (ne $service.type "ClusterIP") $service.externalIPs) (eq $service.externalTrafficPolicy "Cluster") .Values.config.relayNetworks -}}
 {{- $problems = append $problems "ingress.service.externalTrafficPolicy: Cluster replaces every client's address by that of a node, so that config.relayNetworks would let the whole Internet relay: use Local, or proxyProtocol" -}}
 {{- end -}}
 {{- toYaml $problems -}}
@@ -83,7 +83,7 @@ What no schema can say. All problems are named at once, each with its key. Calle
 {{- $values := index $.Values $part -}}
 {{- $least := include "postrider.graceMin" (dict "root" $ "part" $part) | int64 -}}
 {{- $grace := include "postrider.grace" (dict "root" $ "part" $part) | int64 -}}
-{{- if lt $grace $least }}{{ $problems = append $problems (printf "%s.terminationGracePeriodSeconds: %d is less than what config.drain lets it wait for: %d" $part $grace $least) }}{{ end -}}
+{{- if lt $grace $least }}{{ $problems = append $problems (printf "%s.terminationGracePeriodSeconds: %d is less than what config.drain lets it wait for and 15 s to hand over: %d" $part $grace $least) }}{{ end -}}
 {{- $scaling := $values.autoscaling -}}
 {{- if ne $scaling.type "none" -}}
 {{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) }}{{ $problems = append $problems (printf "%s.autoscaling.minReplicas: more than maxReplicas" $part) }}{{ end -}}
