@@ -163,6 +163,7 @@ const networkPolicy = keys({
   smtp: keys({ from: objects }),
   nats: keys({ to: objects, from: objects }),
   otlp: keys({ to: objects }),
+  extraEgress: objects,
   delivery: keys({ internet: objects, named: objects, extraEgress: objects }),
 });
 

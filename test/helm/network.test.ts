@@ -135,6 +135,24 @@ describe('With other values', () => {
     expect(mayConnect(policies, of.queue!, { to: internet, port: 443 })).toBe(true);
   });
 
+  test('the resolver alone reaches name servers of the configuration', async () => {
+    const file = 'external-nats-values.yaml';
+    const [policies, of] = [await policiesOf(file), await ends(file)];
+    const servers: [string, number][] = [
+      ['192.0.2.53', 53],
+      ['192.0.2.54', 5353],
+      ['2001:db8::53', 5353],
+      ['2001:db8::54', 53],
+    ];
+    for (const [address, port] of servers) {
+      for (const protocol of ['UDP', 'TCP']) {
+        expect(mayConnect(policies, of.resolver!, { to: { address }, port, protocol })).toBe(true);
+        expect(mayConnect(policies, of.delivery!, { to: { address }, port, protocol })).toBe(false);
+      }
+      expect(mayConnect(policies, of.resolver!, { to: { address }, port: port + 1 })).toBe(false);
+    }
+  });
+
   test('only those that are named send mail, scrape, probe and speak to NATS', async () => {
     const file = 'everything-values.yaml';
     const [policies, of] = [await policiesOf(file), await ends(file)];
@@ -149,6 +167,8 @@ describe('With other values', () => {
     expect(mayConnect(policies, of.queue!, { to: jaeger, port: 4318 })).toBe(true);
     expect(mayConnect(policies, of.queue!, { to: neighbour, port: 4318 })).toBe(false);
     expect(mayConnect(policies, of.delivery!, { to: internet, port: 8025 })).toBe(true);
+    expect(mayConnect(policies, of.queue!, { to: neighbour, port: 16686 })).toBe(true);
+    expect(mayConnect(policies, of.nats!, { to: neighbour, port: 16686 })).toBe(false);
     expect(mayConnect(policies, of.delivery!, { to: internet, port: 2525 })).toBe(true);
     expect(mayConnect(policies, of.delivery!, { to: internet, port: 25 })).toBe(false);
   });

@@ -75,9 +75,32 @@ matchExpressions:
 {{- end }}
 {{- end -}}
 
-{{/* Where every service sends its spans. */}}
+{{/*
+Name servers of config.dns.servers, "address", "address:port" or "[address]:port", as rules: the resolver asks them and not
+those of its pod.
+*/}}
+{{- define "postrider.dnsServers" -}}
+{{- range (.Values.config.dns).servers -}}
+{{- $address := . -}}
+{{- $port := "53" -}}
+{{- if regexMatch "^(\\[.*\\]|[^:]+):[0-9]+$" . -}}
+{{- $port = regexFind "[0-9]+$" . -}}
+{{- $address = regexReplaceAll ":[0-9]+$" . "" | trimPrefix "[" | trimSuffix "]" -}}
+{{- end }}
+- to:
+    - ipBlock: { cidr: "{{ $address }}/{{ ternary 128 32 (contains ":" $address) }}" }
+  ports:
+    - { port: {{ $port }}, protocol: UDP }
+    - { port: {{ $port }}, protocol: TCP }
+{{- end }}
+{{- end -}}
+
+{{/* Where every service sends its spans, and what the values add. */}}
 {{- define "postrider.operationOut" -}}
 {{- $otlp := .Values.networkPolicy.otlp -}}
+{{- with .Values.networkPolicy.extraEgress }}
+{{ toYaml . }}
+{{- end }}
 {{- with include "postrider.otlpPort" . }}
 - ports: [{ port: {{ . }}, protocol: TCP }]
   {{- with $otlp.to }}

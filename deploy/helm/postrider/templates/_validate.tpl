@@ -40,6 +40,7 @@ What no schema can say. All problems are named at once, each with its key. Calle
 {{- $nats := .Values.nats -}}
 {{- if $nats.embedded.enabled -}}
 {{- if $nats.external.url }}{{ $problems = append $problems "nats.external.url: with an external NATS, set nats.embedded.enabled=false" }}{{ end -}}
+{{- $problems = concat $problems (include "postrider.natsUpgradeProblems" . | fromYamlArray) -}}
 {{- $copies := int (include "postrider.natsConfig" . | fromYaml).replicas -}}
 {{- if gt $copies (int $nats.embedded.replicas) }}{{ $problems = append $problems (printf "config.nats.replicas: %d copies need as many servers: nats.embedded.replicas is %d" $copies (int $nats.embedded.replicas)) }}{{ end -}}
 {{- $reserved := include "postrider.natsReserved" . | int64 -}}
@@ -51,6 +52,21 @@ What no schema can say. All problems are named at once, each with its key. Calle
 {{- else -}}
 {{- if not $nats.external.url }}{{ $problems = append $problems "nats.external.url: without nats.embedded.enabled, say where NATS is" }}{{ end -}}
 {{- if and $nats.external.tls.clientCertificate (not $nats.external.tls.existingSecret) }}{{ $problems = append $problems "nats.external.tls.clientCertificate: it comes from nats.external.tls.existingSecret, which is empty" }}{{ end -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end -}}
+
+{{/* What an upgrade would break; nothing without a cluster. */}}
+{{- define "postrider.natsUpgradeProblems" -}}
+{{- $problems := list -}}
+{{- $embedded := .Values.nats.embedded -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "postrider.natsFullname" .) -}}
+{{- $servers := int .spec.replicas -}}
+{{- if gt $servers (int $embedded.replicas) }}{{ $problems = append $problems (printf "nats.embedded.replicas: %d servers hold the mail that waits, and %d would not find it" $servers (int $embedded.replicas)) }}{{ end -}}
+{{- range .spec.volumeClaimTemplates -}}
+{{- $size := .spec.resources.requests.storage -}}
+{{- if ne $size $embedded.persistence.size }}{{ $problems = append $problems (printf "nats.embedded.persistence.size: it is %s and cannot be changed in a StatefulSet: let the claims grow (kubectl edit pvc), then kubectl delete statefulset --cascade=orphan %s, then upgrade" $size (include "postrider.natsFullname" $)) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
 {{- end -}}
