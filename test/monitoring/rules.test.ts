@@ -19,17 +19,28 @@ import {
 
 const names = (): string[] => alerts().map(({ alert }) => alert);
 
-describe('promtool', () => {
-  test('finds no fault in the rules', async () => {
-    expect(ruleFiles().length).toBeGreaterThanOrEqual(3);
-    const { ok, output } = await promtool('check', 'rules', '--lint-fatal', ...ruleFiles());
-    expect({ ok, output: ok ? '' : output }).toEqual({ ok: true, output: '' });
-  });
+/** Of promtool, on a machine that is busy. */
+const WITHIN_MS = 60_000;
 
-  test('sees each alert fire when it should, and not when it should not', async () => {
-    const { ok, output } = await promtool('test', 'rules', ...ruleTestFiles());
-    expect({ ok, output: ok ? '' : output }).toEqual({ ok: true, output: '' });
-  });
+describe('promtool', () => {
+  test(
+    'finds no fault in the rules',
+    async () => {
+      expect(ruleFiles().length).toBeGreaterThanOrEqual(3);
+      const { ok, output } = await promtool('check', 'rules', '--lint-fatal', ...ruleFiles());
+      expect({ ok, output: ok ? '' : output }).toEqual({ ok: true, output: '' });
+    },
+    WITHIN_MS,
+  );
+
+  test(
+    'sees each alert fire when it should, and not when it should not',
+    async () => {
+      const { ok, output } = await promtool('test', 'rules', ...ruleTestFiles());
+      expect({ ok, output: ok ? '' : output }).toEqual({ ok: true, output: '' });
+    },
+    WITHIN_MS,
+  );
 });
 
 describe('Every alert', () => {
