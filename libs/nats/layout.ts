@@ -23,6 +23,9 @@ export function storeStream(partition: number, layout: Pick<Layout, 'spoolStream
   return `STORE_${partition % layout.spoolStreams}`;
 }
 
+/** What operators rule at run time; small. */
+export const RULES_STREAM = 'RULES';
+
 const numbered = (prefix: string) => {
   const known: string[] = [];
   return (n: number): string => {
@@ -47,4 +50,6 @@ export const subjects = {
   presence: (service: string) => `presence.${service}`,
   resolveRoute: 'resolve.route',
   resolveRecipient: 'resolve.recipient',
+  /** Whose mail is traced; the last record has every rule. */
+  traceRules: 'rules.traces',
 };

@@ -35,6 +35,7 @@ describe('The table of permissions', () => {
     [subjects.outcomeAck('delivery-1'), ['queue'], ['delivery']],
     [subjects.presence('queue'), ['queue'], ['queue', 'delivery']],
     [subjects.presence('delivery'), ['delivery'], ['queue', 'delivery']],
+    [subjects.traceRules, ['queue'], []],
     [subjects.resolveRoute, ['queue'], ['resolver']],
     [subjects.resolveRecipient, ['ingress'], ['resolver']],
   ])('says who publishes %s and who hears it', (subject, publishers, subscribers) => {
@@ -60,12 +61,19 @@ describe('The table of permissions', () => {
   });
 
   test.each([
-    ['$JS.API.STREAM.PURGE', ['queue'], [], ['queue'], ['queue']],
-    ['$JS.API.STREAM.MSG.DELETE', [], ['ingress', 'queue'], [], ['queue']],
-    ['$JS.API.STREAM.MSG.GET', ['queue', 'delivery'], ['queue', 'delivery'], [], ['queue']],
-    ['$JS.API.DIRECT.GET', ['queue', 'delivery'], ['queue', 'delivery'], [], []],
-  ])('lets %s be used where it is needed', (call, spool, store, settle, queue) => {
-    const wanted = { SPOOL_1: spool, STORE_1: store, SETTLE: settle, QUEUE: queue };
+    ['$JS.API.STREAM.PURGE', ['queue'], [], ['queue'], ['queue'], []],
+    ['$JS.API.STREAM.MSG.DELETE', [], ['ingress', 'queue'], [], ['queue'], []],
+    [
+      '$JS.API.STREAM.MSG.GET',
+      ['queue', 'delivery'],
+      ['queue', 'delivery'],
+      [],
+      ['queue'],
+      ['ingress', 'queue'],
+    ],
+    ['$JS.API.DIRECT.GET', ['queue', 'delivery'], ['queue', 'delivery'], [], [], []],
+  ])('lets %s be used where it is needed', (call, spool, store, settle, queue, rules) => {
+    const wanted = { SPOOL_1: spool, STORE_1: store, SETTLE: settle, QUEUE: queue, RULES: rules };
     const given = Object.keys(wanted).map((name) => [name, mayPublish(`${call}.${name}`)]);
     expect(Object.fromEntries(given)).toEqual(wanted);
   });

@@ -47,11 +47,14 @@ const readsInOrder = (stream: string, subject: string) => [
   `$JS.FC.${stream}.>`,
 ];
 
-const STREAMS = ['SPOOL_<k>', 'STORE_<k>', 'SETTLE', 'QUEUE'];
+const STREAMS = ['SPOOL_<k>', 'STORE_<k>', 'SETTLE', 'QUEUE', 'RULES'];
+
+/** Reads the rules of operators. */
+const readsRules = [api('DIRECT.GET.RULES.rules.*'), api('STREAM.MSG.GET.RULES')];
 
 /** The table. "<k>" stands for the number of a SPOOL or STORE stream. */
 export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
-  /** Writes mail and reads none; removes the chunks of a mail that its client broke off. */
+  /** Writes mail and reads none; removes the chunks of a mail that its client broke off; follows the rules of operators. */
   ingress: {
     publish: {
       allow: [
@@ -61,6 +64,9 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         api('STREAM.MSG.DELETE.STORE_<k>'),
         api('STREAM.INFO.SPOOL_<k>'),
         api('STREAM.INFO.STORE_<k>'),
+        ...readsRules,
+        ...readsInOrder('RULES', 'rules.*'),
+        api('STREAM.INFO.RULES'),
       ],
     },
     subscribe: { allow: ['_INBOX.ingress.>'] },
@@ -78,6 +84,7 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         'outcome-ack.*',
         'inflight.*',
         'resolve.route',
+        'rules.*',
         'presence.queue',
         'admin.queue.list',
         'admin.queue.flush',
@@ -94,6 +101,7 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         ...readsInOrder('QUEUE', 'queue.*.m.*'),
         api('STREAM.PURGE.QUEUE'),
         api('STREAM.MSG.DELETE.QUEUE'),
+        ...readsRules,
         ...STREAMS.map((stream) => api(`STREAM.INFO.${stream}`)),
       ],
     },

@@ -33,7 +33,8 @@ describe('A plan', () => {
   test('makes what is missing and leaves what fits', () => {
     const found = there();
     found.delete('STORE_1');
-    const rest = { SPOOL_0: 'leave', SPOOL_1: 'leave', STORE_0: 'leave', SETTLE: 'leave', QUEUE: 'leave' };
+    const names = ['SPOOL_0', 'SPOOL_1', 'STORE_0', 'SETTLE', 'QUEUE', 'RULES'];
+    const rest = Object.fromEntries(names.map((name) => [name, 'leave']));
     expect(kinds(found)).toEqual({ ...rest, STORE_1: 'make' });
     expect(new Set(Object.values(kinds(new Map())))).toEqual(new Set(['make']));
   });

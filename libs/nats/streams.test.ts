@@ -6,7 +6,7 @@ const spool = () => ({ ...streamsOf(layout).find(({ name }) => name === 'SPOOL_1
 const found = (over: Record<string, unknown>): StreamConfig => ({ ...spool(), ...over });
 
 describe('The streams of a layout', () => {
-  test('are a SPOOL and a STORE for each share of the partitions, SETTLE and QUEUE', () => {
+  test('are a SPOOL and a STORE for each share of the partitions, SETTLE, QUEUE and RULES', () => {
     expect(streamsOf(layout).map(({ name, subjects }) => [name, ...subjects])).toEqual([
       ['SPOOL_0', 'spool.0', 'spool.2'],
       ['STORE_0', 'store.0', 'store.2'],
@@ -14,12 +14,14 @@ describe('The streams of a layout', () => {
       ['STORE_1', 'store.1', 'store.3'],
       ['SETTLE', 'settle.*'],
       ['QUEUE', 'queue.*.owner', 'queue.*.m.*'],
+      ['RULES', 'rules.traces'],
     ]);
   });
 
-  test('throw away nothing when they are full', () => {
+  test('throw away no mail when they are full', () => {
     const bounded = streamsOf(layout).filter(({ max_bytes: octets }) => octets !== undefined);
-    expect(bounded.map(({ discard }) => discard)).toEqual(['new', 'new', 'new', 'new']);
+    const kept = bounded.map(({ name, discard }) => `${name} ${discard}`);
+    expect(kept).toEqual(['SPOOL_0 new', 'STORE_0 new', 'SPOOL_1 new', 'STORE_1 new', 'RULES old']);
   });
 });
 

@@ -2,12 +2,15 @@
 //
 // A stream only grows: nothing here ever makes it hold less, or for a shorter time, unless an operator says so, and then only
 // when what is stored fits.
-import { type Layout, subjects } from './layout.ts';
+import { type Layout, RULES_STREAM, subjects } from './layout.ts';
 
 const NANOSECONDS = 1_000_000;
 /** Chunks that no mail names, left by an ingress that died, go after 400 days; no mail waits or is held as long. */
 const ORPHAN_AGE_MS = 400 * 86_400_000;
 const DEDUPE_WINDOW_MS = 600_000;
+/** Earlier states of the rules, to look at after a mistake. */
+const RULES_KEPT = 16;
+const RULES_OCTETS_MAX = 4 * 1024 ** 2;
 
 export interface StreamConfig {
   name: string;
@@ -48,6 +51,15 @@ export function streamsOf(layout: Layout): StreamConfig[] {
   streams.push(
     { ...lasting, name: 'SETTLE', subjects: ['settle.*'] },
     { ...lasting, name: 'QUEUE', subjects: ['queue.*.owner', 'queue.*.m.*'], allow_atomic: true },
+    // The last record of a subject is all that holds: older ones may come and go.
+    {
+      ...lasting,
+      name: RULES_STREAM,
+      subjects: [subjects.traceRules],
+      discard: 'old',
+      max_msgs: RULES_KEPT,
+      max_bytes: RULES_OCTETS_MAX,
+    },
   );
   return streams;
 }

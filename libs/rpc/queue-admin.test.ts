@@ -3,6 +3,7 @@ import type { FlushRequest, ListRequest, QueuedMail, QueueSummary } from '#proto
 import { endpointText } from './listening.ts';
 import { type QueueAdminServer, serveQueueAdmin } from './queue-admin.ts';
 import { connectQueueAdmin, type QueueAdmin } from './queue-admin-client.ts';
+import type { TraceAdminCalls } from './trace-admin.ts';
 
 const SUMMARY: QueueSummary = {
   mails: 2,
@@ -31,6 +32,12 @@ function mail(queueId: string): QueuedMail {
   };
 }
 
+const NO_RULES: TraceAdminCalls = {
+  force: async () => ({ kind: 'invalid', reason: 'no rules here' }),
+  listForced: async () => [],
+  stop: async () => false,
+};
+
 const running: { stop(): Promise<void> }[] = [];
 const clients: QueueAdmin[] = [];
 
@@ -40,6 +47,7 @@ async function serve(over: Partial<Parameters<typeof serveQueueAdmin>[0]> = {}):
     port: 0,
     list: async () => ({ mails: [], summary: SUMMARY }),
     flush: async () => 0,
+    traces: NO_RULES,
     ...over,
   });
   running.push(server);

@@ -17,8 +17,10 @@ import {
   QueueAdminService,
   type QueuedMail,
   type QueueSummary,
+  TraceAdminService,
 } from '#proto/postrider/v1/admin.ts';
 import { listen } from './listening.ts';
+import { type TraceAdminCalls, traceAdminHandlers } from './trace-admin.ts';
 
 /** Calls in flight get this long when the server stops. */
 const STOP_WITHIN_MS = 1000;
@@ -35,6 +37,7 @@ export interface QueueAdminOptions {
   list(request: ListRequest): Promise<Listing>;
   /** How many recipients were made due. */
   flush(request: FlushRequest): Promise<number>;
+  traces: TraceAdminCalls;
 }
 
 export interface QueueAdminServer {
@@ -56,6 +59,7 @@ export async function serveQueueAdmin(options: QueueAdminOptions): Promise<Queue
         );
       },
     });
+    fresh.addService(TraceAdminService, traceAdminHandlers(options.traces));
   });
   return { port, stop: () => stop(server) };
 }

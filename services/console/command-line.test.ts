@@ -1,9 +1,16 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { type QueueAdminOptions, type QueueAdminServer, serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
+import type { TraceAdminCalls } from '#libs/rpc/trace-admin.ts';
 import type { FlushRequest, ListRequest } from '#proto/postrider/v1/admin.ts';
 import { run } from './command-line.ts';
 
 const EMPTY = { mails: [], summary: { mails: 0, phases: [], instances: 1, answered: 1 } };
+
+const NO_RULES: TraceAdminCalls = {
+  force: async () => ({ kind: 'invalid', reason: 'no rules here' }),
+  listForced: async () => [],
+  stop: async () => false,
+};
 
 let server: QueueAdminServer | undefined;
 const heard: (ListRequest | FlushRequest)[] = [];
@@ -21,6 +28,7 @@ async function serve(over: Partial<QueueAdminOptions> = {}): Promise<string> {
       heard.push(request);
       return 2;
     },
+    traces: NO_RULES,
     ...over,
   });
   return `127.0.0.1:${server.port}`;

@@ -3,13 +3,15 @@
 // Fails: exit code 1 and one line on standard error when the queue cannot be asked or the arguments are not understood.
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { ProvisionError } from '#libs/nats/provision.ts';
-import { connectQueueAdmin, type QueueAdmin, QueueAdminError } from '#libs/rpc/queue-admin-client.ts';
+import { QueueAdminError } from '#libs/rpc/admin-call.ts';
+import { connectQueueAdmin, type QueueAdmin } from '#libs/rpc/queue-admin-client.ts';
 import { JaegerError } from './jaeger.ts';
 import { listingText } from './listing-text.ts';
 import { addProvision } from './provision-arguments.ts';
 import { countText } from './quantities.ts';
 import { addSmoke } from './smoke-arguments.ts';
 import { SmokeFailure } from './smoke-client.ts';
+import { addTraceForce } from './trace-force.ts';
 import { addTraceShow } from './trace-show.ts';
 
 const ADMIN_DEFAULT = '127.0.0.1:7070';
@@ -78,7 +80,9 @@ function programOf(surroundings: Surroundings): Command {
     .option('--admin <host:port>', adminHelp, admin)
     .action((options: FlushOptions, command: Command) => flush(options, command, surroundings));
   addSmoke(program, out);
-  addTraceShow(program.command('trace').description('the way of a mail, as Jaeger knows it'), surroundings);
+  const trace = program.command('trace').description('the way of a mail, as Jaeger knows it');
+  addTraceShow(trace, surroundings);
+  addTraceForce(trace, { address: admin, help: adminHelp }, surroundings);
   addProvision(program, surroundings);
   return program;
 }

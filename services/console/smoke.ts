@@ -7,7 +7,8 @@
 // connection are tried again for a while: addresses of a new Service take a moment to work everywhere.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connectQueueAdmin, QueueAdminError } from '#libs/rpc/queue-admin-client.ts';
+import { QueueAdminError } from '#libs/rpc/admin-call.ts';
+import { connectQueueAdmin } from '#libs/rpc/queue-admin-client.ts';
 import { countText } from './quantities.ts';
 import { SmokeClient, SmokeFailure } from './smoke-client.ts';
 import { instancesServing } from './smoke-health.ts';

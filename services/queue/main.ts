@@ -16,6 +16,7 @@ import { Interned } from './interned.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
 import { Routes } from './routes.actor.ts';
 import { SiteDesk } from './site-desk.actor.ts';
+import { TraceRulesDesk } from './trace-rules.actor.ts';
 
 /** Rounds of storing and moving that run at a time, of all partitions together. */
 const ROUNDS_MAX = 1;
@@ -108,6 +109,7 @@ await runService({
       port: config.admin.port,
       list: (request) => admin.list(request),
       flush: (request) => admin.flush(request),
+      traces: new TraceRulesDesk(shared),
     });
     if (config.admin.port !== 0 && server.port !== config.admin.port) {
       telemetry.logger.warn(

@@ -8,12 +8,12 @@ import { makeNatsUsers } from '#kit/nats-users.ts';
 import { waitUntil } from '#kit/wait-until.ts';
 import { callApi } from '#libs/nats/api.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
-import { type Layout, subjects } from '#libs/nats/layout.ts';
+import { type Layout, RULES_STREAM, subjects } from '#libs/nats/layout.ts';
 import { connectLink, type Link, NO_PAYLOAD } from '#libs/nats/link.ts';
 import { type NatsUser, natsUsers } from '#libs/nats/permissions.ts';
 import { prepareStreams } from '#libs/nats/prepare-streams.ts';
 import { provisionAll } from '#libs/nats/provision.ts';
-import { readAll } from '#libs/nats/reading.ts';
+import { Follower, readAll } from '#libs/nats/reading.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { deleteRecord, purgeBelow } from '#libs/nats/trimming.ts';
 
@@ -36,7 +36,7 @@ beforeAll(async () => {
     links.set(user, await connectLink({ url: nats.url, service: user, credentials, onStatus }));
   }
   const made = await provisionAll(as('provision'), layout, { awaitCopies: true });
-  expect(made.map(({ kind }) => kind)).toEqual(Array(6).fill('made'));
+  expect(made.map(({ kind }) => kind)).toEqual(Array(7).fill('made'));
 });
 
 afterAll(async () => {
@@ -89,6 +89,7 @@ describe('To publish, nats-server allows', () => {
     [subjects.presence('queue'), ['queue']],
     [subjects.presence('delivery'), ['delivery']],
     [subjects.presence('ingress'), NOBODY],
+    [subjects.traceRules, ['queue']],
     [subjects.resolveRoute, ['queue']],
     [subjects.resolveRecipient, ['ingress']],
     ['admin.queue.list', ['queue']],
@@ -110,6 +111,7 @@ describe('Of JetStream, nats-server allows', () => {
   test.each<[string, NatsUser[]]>([
     ['STREAM.CREATE.SPOOL_0', ['provision']],
     ['STREAM.CREATE.QUEUE', ['provision']],
+    ['STREAM.CREATE.RULES', ['provision']],
     ['STREAM.CREATE.OTHER', NOBODY],
     ['STREAM.CREATE.SPOOL_2', NOBODY],
     ['STREAM.UPDATE.STORE_1', ['provision']],
@@ -125,11 +127,13 @@ describe('Of JetStream, nats-server allows', () => {
     ['STREAM.INFO.SPOOL_1', ['ingress', 'queue', 'provision']],
     ['STREAM.INFO.STORE_0', ['ingress', 'queue', 'provision']],
     ['STREAM.INFO.QUEUE', ['queue', 'provision']],
+    ['STREAM.INFO.RULES', ['ingress', 'queue', 'provision']],
     ['STREAM.INFO.SPOOL_2', ['provision']],
     ['STREAM.PURGE.SPOOL_1', ['queue']],
     ['STREAM.PURGE.SETTLE', ['queue']],
     ['STREAM.PURGE.QUEUE', ['queue']],
     ['STREAM.PURGE.STORE_0', NOBODY],
+    ['STREAM.PURGE.RULES', NOBODY],
     ['STREAM.MSG.DELETE.STORE_1', ['ingress', 'queue']],
     ['STREAM.MSG.DELETE.QUEUE', ['queue']],
     ['STREAM.MSG.DELETE.SPOOL_0', NOBODY],
@@ -137,15 +141,18 @@ describe('Of JetStream, nats-server allows', () => {
     ['STREAM.MSG.GET.SPOOL_0', ['queue', 'delivery']],
     ['STREAM.MSG.GET.QUEUE', ['queue']],
     ['STREAM.MSG.GET.SETTLE', NOBODY],
+    ['STREAM.MSG.GET.RULES', ['ingress', 'queue']],
     ['DIRECT.GET.SPOOL_1', ['queue', 'delivery']],
     ['DIRECT.GET.STORE_1', ['queue', 'delivery']],
     ['DIRECT.GET.STORE_1.store.1', NOBODY],
     ['DIRECT.GET.QUEUE.queue.1.owner', ['queue']],
     ['DIRECT.GET.QUEUE.queue.1.m.x', NOBODY],
     ['DIRECT.GET.QUEUE', NOBODY],
+    ['DIRECT.GET.RULES.rules.traces', ['ingress', 'queue']],
     ['CONSUMER.CREATE.SPOOL_0.reader.spool.0', ['queue']],
     ['CONSUMER.CREATE.QUEUE.reader.queue.0.m.*', ['queue']],
     ['CONSUMER.CREATE.SETTLE.reader.settle.0', ['queue']],
+    ['CONSUMER.CREATE.RULES.reader.rules.traces', ['ingress']],
     ['CONSUMER.CREATE.STORE_0.reader.store.0', NOBODY],
     ['CONSUMER.CREATE.SPOOL_0.reader', NOBODY],
     ['CONSUMER.CREATE.SPOOL_0', NOBODY],
@@ -253,6 +260,22 @@ describe('With its permissions', () => {
     expect(await as('delivery').request(refused, NO_PAYLOAD, 300)).toEqual({ kind: 'timeout' });
     expect(await deleteRecord(as('ingress'), 'STORE_0', sequence)).toBe(true);
     expect((await new DirectGet(as('delivery')).bySequence('STORE_0', sequence)).kind).toBe('missing');
+  });
+
+  test('ingress reads and follows the rules that queue stores', async () => {
+    const before = [violations('ingress'), violations('queue')];
+    const subject = subjects.traceRules;
+    const first = await stored('queue', subject);
+    const last = await new DirectGet(as('ingress')).lastOf(RULES_STREAM, subject);
+    expect(last).toMatchObject({ kind: 'found', record: { sequence: first } });
+    const heard: number[] = [];
+    const query = { stream: RULES_STREAM, subject, fromSequence: first + 1 };
+    const follower = new Follower(as('ingress'), query, ({ sequence }) => heard.push(sequence));
+    await follower.start();
+    const second = await stored('queue', subject);
+    await waitUntil(() => heard.includes(second), 5000);
+    await follower.stop();
+    expect([violations('ingress'), violations('queue')]).toEqual(before);
   });
 
   test('a reader of one subject cannot read another by what it says in its request', async () => {

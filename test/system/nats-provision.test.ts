@@ -85,7 +85,8 @@ async function store(octets: number): Promise<number> {
 describe('postrider provision', () => {
   test('makes what is missing, leaves the rest alone, and says so', async () => {
     await callApi(link, 'STREAM.DELETE.STORE_0', undefined, 3000);
-    const wet = 'SPOOL_0   unchanged\nSTORE_0   made\nSETTLE    unchanged\nQUEUE     unchanged\n';
+    const rest = ['SETTLE', 'QUEUE', 'RULES'].map((name) => `${name.padEnd(10)}unchanged\n`).join('');
+    const wet = `SPOOL_0   unchanged\nSTORE_0   made\n${rest}`;
     const dry = `Nothing is changed: this only says what would be done.\n${wet}`;
     expect(await postrider('spoolSizeMax: 4 MiB', '--dry-run')).toEqual({ out: dry, err: '', code: 0 });
     await expect(configOf('STORE_0')).rejects.toThrow();

@@ -18,6 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Reply } from "./mail.ts";
+import { TraceRule, TraceRules } from "./rules.ts";
 
 export const protobufPackage = "postrider.v1";
 
@@ -87,6 +88,25 @@ export interface ListAnswer {
   mails: QueuedMail[];
   matching: number;
   phases: PhaseCount[];
+}
+
+export interface ForceTraceRequest {
+  /** Address or domain, in any case. */
+  name: string;
+  forMs: number;
+  reason: string;
+}
+
+export interface ListForcedRequest {
+}
+
+export interface StopTraceRequest {
+  name: string;
+}
+
+export interface StopTraceAnswer {
+  /** False when there was no such rule. */
+  found: boolean;
 }
 
 function createBaseListRequest(): ListRequest {
@@ -736,6 +756,201 @@ export const ListAnswer: MessageFns<ListAnswer> = {
   },
 };
 
+function createBaseForceTraceRequest(): ForceTraceRequest {
+  return { name: "", forMs: 0, reason: "" };
+}
+
+export const ForceTraceRequest: MessageFns<ForceTraceRequest> = {
+  encode(message: ForceTraceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.forMs !== 0) {
+      writer.uint32(16).uint64(message.forMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForceTraceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForceTraceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.forMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListForcedRequest(): ListForcedRequest {
+  return {};
+}
+
+export const ListForcedRequest: MessageFns<ListForcedRequest> = {
+  encode(_: ListForcedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListForcedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListForcedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStopTraceRequest(): StopTraceRequest {
+  return { name: "" };
+}
+
+export const StopTraceRequest: MessageFns<StopTraceRequest> = {
+  encode(message: StopTraceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopTraceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopTraceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStopTraceAnswer(): StopTraceAnswer {
+  return { found: false };
+}
+
+export const StopTraceAnswer: MessageFns<StopTraceAnswer> = {
+  encode(message: StopTraceAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.found !== false) {
+      writer.uint32(8).bool(message.found);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopTraceAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopTraceAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.found = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type QueueAdminService = typeof QueueAdminService;
 export const QueueAdminService = {
   /** Waiting mails of the cluster, oldest first, then one summary of all that match. */
@@ -792,6 +1007,107 @@ export const QueueAdminClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): QueueAdminClient;
   service: typeof QueueAdminService;
+  serviceName: string;
+};
+
+/** Whose mail is traced whatever the ratio. Any queue instance answers; the rules are those of the cluster. */
+export type TraceAdminService = typeof TraceAdminService;
+export const TraceAdminService = {
+  /** Adds a rule, or replaces that of the same name. INVALID_ARGUMENT and RESOURCE_EXHAUSTED say what is wrong with it. */
+  force: {
+    path: "/postrider.v1.TraceAdmin/Force" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ForceTraceRequest): Buffer => Buffer.from(ForceTraceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForceTraceRequest => ForceTraceRequest.decode(value),
+    responseSerialize: (value: TraceRule): Buffer => Buffer.from(TraceRule.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TraceRule => TraceRule.decode(value),
+  },
+  /** The rules that hold. */
+  listForced: {
+    path: "/postrider.v1.TraceAdmin/ListForced" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListForcedRequest): Buffer => Buffer.from(ListForcedRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListForcedRequest => ListForcedRequest.decode(value),
+    responseSerialize: (value: TraceRules): Buffer => Buffer.from(TraceRules.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TraceRules => TraceRules.decode(value),
+  },
+  stop: {
+    path: "/postrider.v1.TraceAdmin/Stop" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StopTraceRequest): Buffer => Buffer.from(StopTraceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StopTraceRequest => StopTraceRequest.decode(value),
+    responseSerialize: (value: StopTraceAnswer): Buffer => Buffer.from(StopTraceAnswer.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StopTraceAnswer => StopTraceAnswer.decode(value),
+  },
+} as const;
+
+export interface TraceAdminServer extends UntypedServiceImplementation {
+  /** Adds a rule, or replaces that of the same name. INVALID_ARGUMENT and RESOURCE_EXHAUSTED say what is wrong with it. */
+  force: handleUnaryCall<ForceTraceRequest, TraceRule>;
+  /** The rules that hold. */
+  listForced: handleUnaryCall<ListForcedRequest, TraceRules>;
+  stop: handleUnaryCall<StopTraceRequest, StopTraceAnswer>;
+}
+
+export interface TraceAdminClient extends Client {
+  /** Adds a rule, or replaces that of the same name. INVALID_ARGUMENT and RESOURCE_EXHAUSTED say what is wrong with it. */
+  force(
+    request: ForceTraceRequest,
+    callback: (error: ServiceError | null, response: TraceRule) => void,
+  ): ClientUnaryCall;
+  force(
+    request: ForceTraceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TraceRule) => void,
+  ): ClientUnaryCall;
+  force(
+    request: ForceTraceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TraceRule) => void,
+  ): ClientUnaryCall;
+  /** The rules that hold. */
+  listForced(
+    request: ListForcedRequest,
+    callback: (error: ServiceError | null, response: TraceRules) => void,
+  ): ClientUnaryCall;
+  listForced(
+    request: ListForcedRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TraceRules) => void,
+  ): ClientUnaryCall;
+  listForced(
+    request: ListForcedRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TraceRules) => void,
+  ): ClientUnaryCall;
+  stop(
+    request: StopTraceRequest,
+    callback: (error: ServiceError | null, response: StopTraceAnswer) => void,
+  ): ClientUnaryCall;
+  stop(
+    request: StopTraceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StopTraceAnswer) => void,
+  ): ClientUnaryCall;
+  stop(
+    request: StopTraceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StopTraceAnswer) => void,
+  ): ClientUnaryCall;
+}
+
+export const TraceAdminClient = makeGenericClientConstructor(
+  TraceAdminService,
+  "postrider.v1.TraceAdmin",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): TraceAdminClient;
+  service: typeof TraceAdminService;
   serviceName: string;
 };
 
