@@ -45,7 +45,7 @@ async function check({ keep, rate, ...options }: Options): Promise<void> {
 }
 
 const program = new Command('check')
-  .description('Checks the chart in the cluster that kubectl points at; takes about ten minutes.')
+  .description('Checks the chart in the cluster that kubectl points at; takes about four minutes.')
   .option('--image <name>', 'image of Postrider', 'postrider:0.1.0')
   .option('--nats-image <name>', 'image of nats-server', 'nats:2.15.1-alpine')
   .option('--namespace <name>', 'is made, and deleted at the end', 'postrider-check')
