@@ -3,12 +3,14 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { configRanges } from '#libs/config/json-schema.ts';
 import { permissionTable } from '#libs/nats/permissions.ts';
 import { valuesSchema } from '../helm/chart-values.ts';
 
 /** Single files and what is in them. */
 const TEXTS: Readonly<Record<string, () => string>> = {
   'deploy/helm/postrider/files/nats-permissions.json': () => `${JSON.stringify(permissionTable, null, 2)}\n`,
+  'deploy/helm/postrider/files/config-ranges.json': () => `${JSON.stringify(configRanges(), null, 2)}\n`,
   'deploy/helm/postrider/values.schema.json': () => `${JSON.stringify(valuesSchema(), null, 2)}\n`,
 };
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { configJsonSchema, type JsonSchema } from './json-schema.ts';
+import { configJsonSchema, configRanges, type JsonSchema } from './json-schema.ts';
 
 /** Every schema within `schema`, itself too. */
 function parts(schema: unknown): JsonSchema[] {
@@ -22,6 +22,14 @@ describe('The JSON Schema of the configuration', () => {
   test('asks for no key that has a default, and tells none', () => {
     expect(schema.required).toBeUndefined();
     expect(parts(schema).filter((part) => 'default' in part)).toEqual([]);
+  });
+
+  test('has the ranges of durations and sizes beside it', () => {
+    expect(configRanges()).toMatchObject({
+      'drain.wait': ['0 s', '5 min'],
+      'nats.spoolSizeMax': ['1 MiB', '100000 GiB'],
+      'retry.schedule': ['1 s', '7 d'],
+    });
   });
 
   test('takes durations and sizes as an operator writes them', () => {

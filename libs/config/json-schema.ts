@@ -12,6 +12,29 @@ export function configJsonSchema(): JsonSchema {
   return inputSchema(configSchema);
 }
 
+/**
+ * The ranges of durations and sizes by their paths ("drain.wait": ["0 s", "5 min"]), which a JSON Schema cannot say. Those within
+ * lists of groups are left out.
+ */
+export function configRanges(): Record<string, [min: string, max: string]> {
+  return Object.fromEntries(rangesOf(configJsonSchema() as Part, []));
+}
+
+interface Part {
+  between?: [string, string];
+  properties?: Record<string, Part>;
+  items?: Part;
+}
+
+function rangesOf(
+  { properties = {}, items, between }: Part,
+  path: readonly string[],
+): [string, [string, string]][] {
+  const range = between ?? items?.between;
+  if (range !== undefined) return [[path.join('.'), range]];
+  return Object.entries(properties).flatMap(([key, part]) => rangesOf(part, [...path, key]));
+}
+
 /** Any schema as what may be given to it. */
 export function inputSchema(schema: z.ZodType): JsonSchema {
   const made = z.toJSONSchema(schema, {

@@ -11,10 +11,14 @@ function parseQuantity(text: string, units: Record<string, number>): number | un
 }
 
 function quantity(what: string, units: Record<string, number>, example: string) {
-  // For those who only read the schema: the range is said in words.
+  // For those who only read the schema: a pattern has no range.
   const pattern = `^\\d{1,12}\\s*(${Object.keys(units).join('|')})$`;
   const written = (min: string, max: string) =>
-    z.string().meta({ pattern, description: `A ${what} between ${min} and ${max}, such as "${example}".` });
+    z.string().meta({
+      pattern,
+      description: `A ${what} between ${min} and ${max}, such as "${example}".`,
+      between: [min, max],
+    });
   return (min: string, max: string) =>
     written(min, max).transform((text, context) => {
       const value = parseQuantity(text, units);

@@ -1,7 +1,11 @@
 // The chart as Helm and our own services see it.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
 import { parseConfig } from '#libs/config/load.ts';
-import { lint, type Manifest } from './helm.ts';
+import { CHART, lint, type Manifest, template } from './helm.ts';
 import { matrix, ofKind } from './matrix.ts';
 
 type ConfigMap = Manifest & { data?: Record<string, string> };
@@ -21,5 +25,15 @@ describe('The chart', () => {
     const texts = maps.map(({ data }) => data?.['postrider.yaml']).filter((text) => text !== undefined);
     expect(texts).toHaveLength(1);
     expect(() => parseConfig('postrider.yaml', texts[0]!)).not.toThrow();
+  });
+
+  test('takes the values that its README shows', async () => {
+    const page = readFileSync(join(CHART, 'README.md'), 'utf8');
+    const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1]!);
+    expect(examples.length).toBeGreaterThanOrEqual(2);
+    for (const text of examples) {
+      const { code, err } = await template(parse(text) as Record<string, unknown>);
+      expect([code, err]).toEqual([0, '']);
+    }
   });
 });

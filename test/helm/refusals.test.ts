@@ -85,6 +85,21 @@ const bySchema: [string, Values, string][] = [
 
 const byTemplates: [string, Values, string][] = [
   [
+    'a duration that is too long',
+    { config: { drain: { attempts: '16 min' } } },
+    'config.drain.attempts: expected something between 1 s and 15 min; found "16 min"',
+  ],
+  [
+    'a duration that is too short, in a list',
+    { config: { retry: { schedule: ['1 min', '999 ms'] } } },
+    'config.retry.schedule: expected something between 1 s and 7 d; found "999 ms"',
+  ],
+  [
+    'a size that is too small',
+    { config: { limits: { messageSizeMax: '63 KiB' } } },
+    'config.limits.messageSizeMax: expected something between 64 KiB and 2 GiB; found "63 KiB"',
+  ],
+  [
     'listeners',
     { config: { listeners: [{ port: 25 }] } },
     'config.listeners: the chart sets it: ports and addresses follow',
@@ -221,6 +236,8 @@ describe('The chart refuses', () => {
       config: {
         drain: { wait: '10 s', sessions: '60 s', attempts: '300 s' },
         nats: { spoolSizeMax: '3 GiB' },
+        retry: { schedule: ['1 s', '7 d'] },
+        limits: { messageSizeMax: '2 GiB' },
       },
       ingress: { terminationGracePeriodSeconds: 85 },
       queue: { terminationGracePeriodSeconds: 25 },

@@ -1,14 +1,14 @@
 {{/* How long a pod may take to stop: what `config.drain` lets each service wait for, and time to hand over and to flush. */}}
 
+{{/* "5 min" -> milliseconds, "5 GiB" -> octets. */}}
+{{- define "postrider.quantity" -}}
+{{- $factors := dict "ms" 1 "s" 1000 "min" 60000 "h" 3600000 "d" 86400000 "B" 1 "KiB" 1024 "MiB" 1048576 "GiB" 1073741824 -}}
+{{- mul (regexFind "^[0-9]+" . | int64) (get $factors (regexFind "[A-Za-z]+$" .)) -}}
+{{- end -}}
+
 {{/* "5 min" -> seconds, rounded up. */}}
 {{- define "postrider.seconds" -}}
-{{- $number := regexFind "^[0-9]+" . | int64 -}}
-{{- $unit := regexFind "[A-Za-z]+$" . -}}
-{{- if eq $unit "ms" -}}
-{{- div (add $number 999) 1000 -}}
-{{- else -}}
-{{- mul $number (get (dict "s" 1 "min" 60 "h" 3600 "d" 86400) $unit) -}}
-{{- end -}}
+{{- div (add (include "postrider.quantity" . | int64) 999) 1000 -}}
 {{- end -}}
 
 {{/*

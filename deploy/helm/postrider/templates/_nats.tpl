@@ -4,7 +4,7 @@
 {{- define "postrider.octets" -}}
 {{- $number := regexFind "^[0-9]+" . | int64 -}}
 {{- $unit := regexFind "[A-Za-z]*$" . -}}
-{{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "B" 1 "KiB" 1024 "MiB" 1048576 "GiB" 1073741824 -}}
+{{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- mul $number (get $factors $unit | int64) -}}
 {{- end -}}
 
@@ -16,7 +16,7 @@
 {{/* What the streams for waiting mail reserve on every server: SPOOL and STORE, each so many times. */}}
 {{- define "postrider.natsReserved" -}}
 {{- $nats := include "postrider.natsConfig" . | fromYaml -}}
-{{- $each := include "postrider.octets" ($nats.spoolSizeMax | default "20 GiB" | replace " " "") | int64 -}}
+{{- $each := include "postrider.quantity" ($nats.spoolSizeMax | default "20 GiB") | int64 -}}
 {{- mul 2 (int64 $nats.spoolStreams) $each -}}
 {{- end -}}
 

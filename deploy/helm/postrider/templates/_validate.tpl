@@ -2,7 +2,7 @@
 What no schema can say. All problems are named at once, each with its key. Called first of all, by services.yaml.
 */}}
 {{- define "postrider.validate" -}}
-{{- $problems := concat (include "postrider.configProblems" . | fromYamlArray) (include "postrider.natsProblems" . | fromYamlArray) (include "postrider.ingressProblems" . | fromYamlArray) (include "postrider.scalingProblems" . | fromYamlArray) -}}
+{{- $problems := concat (include "postrider.configProblems" . | fromYamlArray) (include "postrider.rangeProblems" . | fromYamlArray) (include "postrider.natsProblems" . | fromYamlArray) (include "postrider.ingressProblems" . | fromYamlArray) (include "postrider.scalingProblems" . | fromYamlArray) -}}
 {{- if $problems -}}
 {{- fail (printf "\n\nthe values contradict themselves:\n- %s\n" (join "\n- " $problems)) -}}
 {{- end -}}
@@ -31,6 +31,23 @@ What no schema can say. All problems are named at once, each with its key. Calle
 {{- end -}}
 {{- range $config.routes -}}
 {{- if and $.Values.tests.enabled (eq (lower .domain) $.Values.tests.domain) }}{{ $problems = append $problems (printf "config.routes: the route of %s is that of `helm test`: set tests.domain or tests.enabled" .domain) }}{{ end -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end -}}
+
+{{/* Durations and sizes that services would refuse: the schema knows their form only. */}}
+{{- define "postrider.rangeProblems" -}}
+{{- $problems := list -}}
+{{- range $path, $range := .Files.Get "files/config-ranges.json" | fromJson -}}
+{{- $found := $.Values.config -}}
+{{- range splitList "." $path }}{{ $found = ternary (get (default dict $found) .) "" (kindIs "map" $found) }}{{ end -}}
+{{- if not (kindIs "slice" $found) }}{{ $found = list $found }}{{ end -}}
+{{- range compact $found -}}
+{{- $value := include "postrider.quantity" . | int64 -}}
+{{- if or (lt $value (include "postrider.quantity" (index $range 0) | int64)) (gt $value (include "postrider.quantity" (index $range 1) | int64)) -}}
+{{- $problems = append $problems (printf "config.%s: expected something between %s and %s; found %q" $path (index $range 0) (index $range 1) .) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
 {{- end -}}
