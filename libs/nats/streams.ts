@@ -10,7 +10,8 @@ const ORPHAN_AGE_MS = 400 * 86_400_000;
 const DEDUPE_WINDOW_MS = 600_000;
 /** Earlier states of the rules, to look at after a mistake. */
 const RULES_KEPT = 16;
-const RULES_OCTETS_MAX = 4 * 1024 ** 2;
+/** A record has at most a hundred rules with addresses and reasons. */
+const RULES_OCTETS_MAX = 256 * 1024;
 
 export interface StreamConfig {
   name: string;
@@ -58,7 +59,8 @@ export function streamsOf(layout: Layout): StreamConfig[] {
       subjects: [subjects.traceRules],
       discard: 'old',
       max_msgs: RULES_KEPT,
-      max_bytes: RULES_OCTETS_MAX,
+      // Not max_bytes, which JetStream would set aside: a server that is full of room for mail must still have the rules.
+      max_msg_size: RULES_OCTETS_MAX,
     },
   );
   return streams;

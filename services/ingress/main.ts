@@ -15,7 +15,13 @@ await runService({
     const say = (words: string) => telemetry.logger.warn(words);
     const layout = await prepareStreams(link, config.nats, { say, only: /^(SPOOL|STORE)_/ });
     const rules = new ForcedByRule(Date.now);
-    const followed = new FollowedRules({ link, direct: new DirectGet(link), rules, onTrouble: say });
+    const followed = new FollowedRules({
+      link,
+      direct: new DirectGet(link),
+      rules,
+      onTrouble: say,
+      onChange: (count) => telemetry.logger.info({ rules: count }, 'rules about traces heard'),
+    });
     await followed.start();
     const forcedTraces = anyOf([new AlwaysTraced(config.telemetry.alwaysSample), rules]);
     const ingress = new Ingress(service, layout, { forcedTraces });

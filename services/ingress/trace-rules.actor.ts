@@ -15,6 +15,8 @@ export interface FollowedRulesOptions {
   /** What is kept up to date. */
   rules: ForcedByRule;
   onTrouble: (reason: string) => void;
+  /** Other rules hold now; so many. */
+  onChange: (rules: number) => void;
 }
 
 export class FollowedRules {
@@ -46,7 +48,9 @@ export class FollowedRules {
 
   #take({ data, sequence }: StoredRecord): void {
     try {
-      this.#options.rules.replace(TraceRules.decode(data).rules);
+      const { rules } = TraceRules.decode(data);
+      this.#options.rules.replace(rules);
+      this.#options.onChange(rules.length);
     } catch (error) {
       this.#options.onTrouble(`record ${sequence} of ${RULES_STREAM}: ${(error as Error).message}`);
     }

@@ -1,9 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import type { TraceRule } from '#proto/postrider/v1/rules.ts';
+import { RULES_STREAM } from '#libs/nats/layout.ts';
+import { streamsOf } from '#libs/nats/streams.ts';
+import { type TraceRule, TraceRules } from '#proto/postrider/v1/rules.ts';
 import { holding, nameOf, RULES_MAX, ruleOf, withoutRule, withRule } from './trace-rules.ts';
 
 const NOW_MS = 1_764_000_000_000;
 const HOUR_MS = 3_600_000;
+const LAYOUT = { partitions: 1, spoolStreams: 1, replicas: 1, spoolSizeMax: 1 };
 
 const rule = (name: string, untilMs = NOW_MS + HOUR_MS): TraceRule => ({
   name,
@@ -66,6 +69,20 @@ describe('The rules', () => {
     expect(withRule(held, rule('d7.test', NOW_MS + 1), NOW_MS)).toHaveLength(RULES_MAX);
     const over = [...held.slice(1), rule('over.test', NOW_MS)];
     expect(withRule(over, rule('one-more.test'), NOW_MS)).toHaveLength(RULES_MAX);
+  });
+
+  test('fit into the record that JetStream takes, whatever they say', () => {
+    const { max_msg_size: octetsMax } = streamsOf(LAYOUT).find(({ name }) => name === RULES_STREAM)!;
+    const [local, domain] = ['l'.repeat(64), `${'d'.repeat(60)}.`.repeat(3)];
+    const rules = Array.from({ length: RULES_MAX }, (_, i) => {
+      const name = `${local}@${domain}${String(i).padStart(5, '0')}`;
+      const { rule: made } = ruleOf(asked({ name, reason: '\u{1f4e7}'.repeat(100) }), NOW_MS) as {
+        rule: TraceRule;
+      };
+      return made;
+    });
+    expect(rules[0]!.name.length).toBe(253);
+    expect(TraceRules.encode({ rules }).finish().length).toBeLessThan(octetsMax as number);
   });
 
   test('lose one that is stopped; one that is over or was never there cannot be', () => {

@@ -129,7 +129,7 @@ describe('A server of that configuration', () => {
       0,
       expect.anything(),
     ]);
-    for (const stream of ['SPOOL_0', 'SPOOL_1', 'SPOOL_2', 'STORE_2', 'SETTLE', 'QUEUE']) {
+    for (const stream of ['SPOOL_0', 'SPOOL_1', 'SPOOL_2', 'STORE_2', 'SETTLE', 'QUEUE', 'RULES']) {
       expect(said).toMatch(new RegExp(`^${stream} +made$`, 'm'));
     }
   });
