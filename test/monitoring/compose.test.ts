@@ -7,15 +7,14 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { COMPOSE_FILE, composeCommands, missComposeAloud } from '#kit/docker-compose.ts';
 import { parseConfig } from '#libs/config/load.ts';
 import { authorizationText, type NatsUser, natsUsers } from '#libs/nats/permissions.ts';
 import { findNatsServer } from '../../deploy/local/find-nats.mjs';
-import { onPath } from '../../deploy/local/on-path.mjs';
 import { promtool } from './programs.ts';
 import { ROOT } from './shipped.ts';
 
 const FOLDER = join(ROOT, 'deploy');
-const FILE = join(FOLDER, 'compose.yaml');
 const WITHIN_MS = 60_000;
 
 interface Service {
@@ -68,18 +67,10 @@ describe('deploy/compose.yaml', () => {
   test(
     'is understood by Docker Compose, where it is installed',
     () => {
-      const program = onPath('docker-compose');
-      const plugin = spawnSync('docker', ['compose', 'version']).status === 0;
-      if (program === undefined && !plugin) {
-        console.warn('No Docker Compose is installed: it did not read compose.yaml.');
-        expect(process.env.POSTRIDER_CHECKS).not.toBe('all');
-      }
-      const commands = [
-        ...(program === undefined ? [] : [[program]]),
-        ...(plugin ? [['docker', 'compose']] : []),
-      ];
+      const commands = composeCommands();
+      if (commands.length === 0) missComposeAloud();
       for (const [command = '', ...first] of commands) {
-        const { status, stderr } = spawnSync(command, [...first, '-f', FILE, 'config', '-q'], {
+        const { status, stderr } = spawnSync(command, [...first, '-f', COMPOSE_FILE, 'config', '-q'], {
           encoding: 'utf8',
         });
         expect({ command, status, stderr }).toEqual({ command, status: 0, stderr: '' });

@@ -21,6 +21,8 @@ const names = (): string[] => alerts().map(({ alert }) => alert);
 
 /** Of promtool, on a machine that is busy. */
 const WITHIN_MS = 60_000;
+/** Of Grafana's grid. */
+const GRID_COLUMNS = 24;
 
 describe('promtool', () => {
   test(
@@ -113,6 +115,19 @@ describe('The dashboard', () => {
     const exprs = shownPanels(dashboard!).flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
     const unfiltered = exprs.filter((expr) => !expr.includes('namespace=~"$namespace", job=~"$job"'));
     expect(unfiltered).toEqual([]);
+  });
+
+  test('has every panel in a place of its own', () => {
+    const taken = new Map<string, string>();
+    for (const { title, gridPos } of dashboard!.panels) {
+      expect([title, gridPos.x + gridPos.w <= GRID_COLUMNS]).toEqual([title, true]);
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x += 1) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y += 1) {
+          expect([title, taken.get(`${x} ${y}`)]).toEqual([title, undefined]);
+          taken.set(`${x} ${y}`, title);
+        }
+      }
+    }
   });
 
   test('stands where the chart looks for it', () => {

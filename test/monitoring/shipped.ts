@@ -32,6 +32,7 @@ interface Panel {
   id: number;
   type: string;
   title: string;
+  gridPos: { x: number; y: number; w: number; h: number };
   description?: string;
   fieldConfig?: { defaults: { unit?: string } };
   targets?: { expr: string; legendFormat?: string }[];
