@@ -2,11 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { parseConfig } from '#libs/config/load.ts';
 import { CHART, lint, type Manifest, template } from './helm.ts';
 import { matrix, ofKind } from './matrix.ts';
+
+jest.setTimeout(60_000);
 
 type ConfigMap = Manifest & { data?: Record<string, string> };
 

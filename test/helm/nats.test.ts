@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { freePorts } from '#kit/cluster-ports.ts';
 import { callApi } from '#libs/nats/api.ts';
@@ -17,6 +17,8 @@ interface Files extends Manifest {
   data?: Record<string, string>;
   stringData?: Record<string, string>;
 }
+
+jest.setTimeout(60_000);
 
 const folders: string[] = [];
 const started: (() => Promise<void>)[] = [];

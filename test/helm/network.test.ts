@@ -1,9 +1,11 @@
 // Who may speak to whom: everything that must, and nothing else.
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { NAMESPACE, render } from './helm.ts';
 import { matrix, objectsOf, ofKind } from './matrix.ts';
 import { type End, mayConnect, type NetworkPolicy } from './network.ts';
 import { podsOf, selects } from './pods.ts';
+
+jest.setTimeout(60_000);
 
 const policiesOf = (file: string) => ofKind<NetworkPolicy>(file, 'NetworkPolicy');
 

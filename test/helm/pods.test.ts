@@ -1,11 +1,13 @@
 // What every pod of the chart is: restricted, told its secrets by files, asked for its health at ports that are there.
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { parseConfig } from '#libs/config/load.ts';
 import type { Config } from '#libs/config/schema.ts';
 import { type Manifest, render } from './helm.ts';
 import { matrix, objectsOf, ofKind } from './matrix.ts';
 import { type Pod, podsOf, type Selector, selects } from './pods.ts';
+
+jest.setTimeout(60_000);
 
 const SERVICES = ['ingress', 'queue', 'resolver', 'delivery'] as const;
 

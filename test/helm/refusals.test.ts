@@ -1,6 +1,8 @@
 // Values that the chart refuses: each with a message that names the key.
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { refusal, template, type Values } from './helm.ts';
+
+jest.setTimeout(60_000);
 
 const external = { embedded: { enabled: false }, external: { url: 'nats://nats:4222' } };
 const hpa = (more: object) => ({ type: 'hpa', ...more });

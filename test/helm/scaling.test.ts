@@ -1,7 +1,9 @@
 // What scales a service, and what Prometheus and Grafana are given.
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { type Manifest, render } from './helm.ts';
 import { ofKind } from './matrix.ts';
+
+jest.setTimeout(60_000);
 
 const FILE = 'scaling-values.yaml';
 const nameOf = ({ metadata }: Manifest) => metadata.name;
