@@ -227,6 +227,18 @@ export class Link {
     await withPatience(this.#connection.flush());
   }
 
+  /**
+   * True when the server has handled all that was published before: who subscribes has it from now on. All that the server
+   * had for us until then has been heard by then. False when the connection was lost first.
+   */
+  async confirm(): Promise<boolean> {
+    if (!this.#connected || this.#connection.isClosed()) return false;
+    return this.#connection.flush().then(
+      () => this.#connected,
+      () => false,
+    );
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     await this.flush();

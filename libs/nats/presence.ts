@@ -1,5 +1,10 @@
 // Heartbeats: says every second that this instance lives and what it holds, and knows who else does. Who is silent for
-// five seconds is gone; who says goodbye is gone at once.
+// five seconds is gone; who says goodbye is gone at once. Silence is judged only when the server has just confirmed a
+// heartbeat of ours: by then all that it had for us was heard, so a pause of our own is not taken for theirs. Time is
+// monotonic.
+//
+// Whoever is silent for the others knows it in time: `leaseUntilMs` ends LEASE_MS after the last heartbeat that the server
+// confirmed, well before anybody may think that we are gone.
 //
 // Fails: while the link is down nobody is declared gone: silence then says nothing about the others.
 import { Presence as PresenceMessage } from '#proto/postrider/v1/job.ts';
@@ -22,6 +27,11 @@ export interface PresenceOptions {
 const BEAT_MS = 1000;
 const SILENCE_MAX_MS = 5000;
 const LISTEN_FIRST_MS = 1200;
+/** A confirmation that took longer says too little about now. */
+const FRESH_MS = 1000;
+
+/** For so long after a heartbeat that was heard we are alive to everybody; the rest of their patience is margin. */
+export const LEASE_MS = 3500;
 
 interface Seen {
   holds: Uint8Array;
@@ -38,6 +48,7 @@ export class Presence {
   #subscriptions: LinkSubscription[] = [];
   #timer: NodeJS.Timeout | undefined;
   #state: 'new' | 'here' | 'left' = 'new';
+  #confirmedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(link: Link, options: PresenceOptions) {
     this.#link = link;
@@ -55,7 +66,7 @@ export class Presence {
       this.#subscriptions.push(subscription);
     }
     this.#state = 'here';
-    this.announceNow();
+    this.#beat();
     this.#timer = setInterval(() => this.#beat(), BEAT_MS);
     await new Promise((done) => setTimeout(done, LISTEN_FIRST_MS));
   }
@@ -68,6 +79,11 @@ export class Presence {
       members.push({ instance: this.#link.instance, holds: this.#options.holds() });
     }
     return members;
+  }
+
+  /** Until then (performance.now) nobody thinks that we are gone. */
+  get leaseUntilMs(): number {
+    return this.#confirmedAtMs + LEASE_MS;
   }
 
   /** `hear` is called when somebody comes, goes, or holds something else. */
@@ -112,15 +128,23 @@ export class Presence {
       return;
     }
     const known = members.get(instance);
-    members.set(instance, { holds, heardAtMs: Date.now() });
+    members.set(instance, { holds, heardAtMs: performance.now() });
     if (known === undefined && service === this.#options.service) this.announceNow();
     if (known === undefined || !sameOctets(known.holds, holds)) this.#changed(service);
   }
 
   #beat(): void {
+    const saidAtMs = performance.now();
     this.#say(false);
-    if (!this.#link.connected) return;
-    const silentSinceMs = Date.now() - SILENCE_MAX_MS;
+    void this.#link.confirm().then((isHeard) => {
+      if (!isHeard || this.#state !== 'here') return;
+      this.#confirmedAtMs = Math.max(this.#confirmedAtMs, saidAtMs);
+      if (performance.now() - saidAtMs < FRESH_MS) this.#judge();
+    });
+  }
+
+  #judge(): void {
+    const silentSinceMs = performance.now() - SILENCE_MAX_MS;
     for (const [service, members] of this.#seen) {
       let lost = 0;
       for (const [instance, { heardAtMs }] of members) {
@@ -136,9 +160,9 @@ export class Presence {
   /** Everybody was unheard for as long as we were away. */
   #reconnected(): void {
     for (const members of this.#seen.values()) {
-      for (const seen of members.values()) seen.heardAtMs = Date.now();
+      for (const seen of members.values()) seen.heardAtMs = performance.now();
     }
-    this.announceNow();
+    if (this.#state === 'here') this.#beat();
   }
 
   #changed(service: string): void {

@@ -1,5 +1,6 @@
 // The last station before a mail can be out twice: publishes that an attempt is about to send its final dot, for all
-// connections of one event-loop turn together, and only then lets them go on.
+// connections of one event-loop turn together, and lets them go on when the server has confirmed it. Then every owner hears
+// of it: no dot is sent by a worker that is cut off, however little it knows of that.
 //
 // Fails: while the link is down nobody passes; who waits goes on when it is back, or runs into the host's patience.
 import { subjects } from '#libs/nats/layout.ts';
@@ -8,7 +9,7 @@ import { Checkpoint } from '#proto/postrider/v1/job.ts';
 import type { Attempt } from './attempt.ts';
 import type { Departure } from './departure.ts';
 
-/** Called when the checkpoint of the attempt has left. */
+/** Called when the server has the checkpoint of the attempt. */
 export type Passage = () => void;
 
 interface Passenger {
@@ -17,7 +18,7 @@ interface Passenger {
 }
 
 export interface CheckpointsOptions {
-  link: Pick<Link, 'instance' | 'connected' | 'publish' | 'onReconnected'>;
+  link: Pick<Link, 'instance' | 'connected' | 'publish' | 'confirm' | 'onReconnected'>;
   departure: Departure;
   /** The attempt is marked before it is published. */
   onPassed: (attemptId: string) => void;
@@ -33,7 +34,7 @@ export class Checkpoints {
     options.link.onReconnected(() => options.departure.soon());
   }
 
-  /** Calls `goOn` in a later turn, when the checkpoint is in the socket to NATS. */
+  /** Calls `goOn` in a later turn, when the server has confirmed the checkpoint. */
   pass(attempt: Attempt, goOn: Passage): void {
     this.#waiting.push({ attempt, goOn });
     this.#options.departure.soon();
@@ -56,9 +57,15 @@ export class Checkpoints {
       const checkpoint = Checkpoint.encode({ worker: link.instance, attemptIds }).finish();
       link.publish(subjects.checkpoint(partition), checkpoint);
     }
-    // The link writes to its socket in a microtask: by the next turn the checkpoint is ahead of the dot.
-    setImmediate(() => {
-      for (const { goOn } of passengers) goOn();
+    void link.confirm().then((isConfirmed) => {
+      if (isConfirmed) for (const { goOn } of passengers) goOn();
+      else this.#again(passengers);
     });
+  }
+
+  /** The connection was lost before the server said that it has them. */
+  #again(passengers: readonly Passenger[]): void {
+    this.#waiting.unshift(...passengers);
+    this.#options.departure.soon();
   }
 }

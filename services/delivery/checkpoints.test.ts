@@ -27,9 +27,11 @@ const attemptOf = (attemptId: string, partition: number) => {
 function rig() {
   const log: string[] = [];
   const reconnected: (() => void)[] = [];
+  const asked: ((isConfirmed: boolean) => void)[] = [];
   const link = {
     instance: 'worker',
     connected: true,
+    confirm: () => new Promise<boolean>((answer) => asked.push(answer)),
     publish(subject: string, payload: Uint8Array) {
       const { worker, attemptIds } = Checkpoint.decode(payload);
       log.push(`${worker} says ${attemptIds.join()} on ${subject}`);
@@ -49,12 +51,17 @@ function rig() {
     link.connected = true;
     for (const hear of reconnected) hear();
   };
-  return { log, link, pass, connect };
+  /** The server answers what it was asked, or the connection is lost. */
+  const answer = async (isConfirmed: boolean) => {
+    for (const one of asked.splice(0)) one(isConfirmed);
+    await turn();
+  };
+  return { log, link, pass, connect, answer };
 }
 
 describe('checkpoints', () => {
-  test('are marked, then published, and only in a later turn the dot may leave', async () => {
-    const { log, pass } = rig();
+  test('are marked, then published, and the dot may leave only when the server has confirmed them', async () => {
+    const { log, pass, answer } = rig();
     pass('a', 1);
     pass('b', 2);
     pass('c', 1);
@@ -69,11 +76,13 @@ describe('checkpoints', () => {
     ];
     expect(log).toEqual(published);
     await turn();
+    expect(log).toEqual(published);
+    await answer(true);
     expect(log).toEqual([...published, 'go on a', 'go on b', 'go on c']);
   });
 
   test('wait while the link is down, and pass when it is back', async () => {
-    const { log, link, pass, connect } = rig();
+    const { log, link, pass, connect, answer } = rig();
     link.connected = false;
     pass('a', 1);
     await turn();
@@ -81,7 +90,20 @@ describe('checkpoints', () => {
     expect(log).toEqual([]);
     connect();
     await turn();
-    await turn();
+    await answer(true);
     expect(log).toEqual(['mark a', `worker says a on ${subjects.checkpoint(1)}`, 'go on a']);
+  });
+
+  test('are published again when the connection was lost before they were confirmed', async () => {
+    const { log, link, pass, connect, answer } = rig();
+    pass('a', 1);
+    await turn();
+    link.connected = false;
+    await answer(false);
+    connect();
+    await turn();
+    await answer(true);
+    const published = ['mark a', `worker says a on ${subjects.checkpoint(1)}`];
+    expect(log).toEqual([...published, ...published, 'go on a']);
   });
 });

@@ -8,8 +8,8 @@ import { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
 import type { Telemetry } from '#libs/telemetry/telemetry.ts';
-import type { Outcome } from '#proto/postrider/v1/job.ts';
-import type { Attempt } from './attempt.ts';
+import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import { type Attempt, outcomeForAll } from './attempt.ts';
 import { Checkpoints } from './checkpoints.actor.ts';
 import { Departure } from './departure.ts';
 import { MaildirGateway } from './gateways/maildir.ts';
@@ -63,6 +63,7 @@ export class Delivery {
       now,
       onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
       onTrouble: (reason) => logger.error({ reason }, 'unreadable message'),
+      mayTakeJobs: () => this.#shards.hasLease,
     });
     const checkpoints = new Checkpoints({
       link,
@@ -100,10 +101,10 @@ export class Delivery {
     this.#shards = new Shards({
       link,
       shards: delivery.shards,
-      now,
       onJobs: (message) => this.#intake.jobs(message),
-      drain: (shard) => this.#sites.drain(shard),
-      open: (shard) => this.#sites.open(shard),
+      drain: (shards) => this.#sites.drain(shards),
+      busy: (shards) => this.#sites.busy(shards),
+      cut: () => this.#cut(logger),
     });
     this.#instruments = new Instruments(telemetry.tracing, telemetry.metrics, {
       totals: () => this.#sites.totals(),
@@ -128,8 +129,10 @@ export class Delivery {
   async stop(): Promise<void> {
     const untilMs = this.#now() + this.#stopWithinMs;
     this.#shards.leaveAll();
-    while (this.#sites.totals().running > 0 && this.#now() < untilMs) await pause(20);
-    this.#sites.abort({ code: 0, enhanced: '4.3.2', text: 'the worker was stopped', host: '' });
+    while (this.#sites.totals().connections > 0 && this.#now() < untilMs) await pause(20);
+    const reply = { code: 0, enhanced: '4.3.2', text: 'the worker was stopped', host: '' };
+    const deferred = { kind: OutcomeKind.DEFERRED, reply, tls: '' };
+    this.#sites.abort((attempt) => outcomeForAll(attempt.job, deferred));
     this.#departure.flushNow();
     await this.#untilActedOn(untilMs);
     clearInterval(this.#timer);
@@ -157,10 +160,23 @@ export class Delivery {
     this.#instruments.finished(attempt, outcome, this.#now());
   }
 
+  /** The lease has ended: others open connections to our sites soon, so ours end now. */
+  #cut(logger: DeliveryOptions['telemetry']['logger']): void {
+    const { connections, running } = this.#sites.totals();
+    logger.warn({ connections, running }, 'cut off from NATS: all connections closed, all shards given up');
+    const reply = { code: 0, enhanced: '4.4.2', text: 'the worker was cut off from its cluster', host: '' };
+    this.#sites.abort(({ job }) => {
+      const inDoubt = this.#intake.isCheckpointed(job.attemptId);
+      const kind = inDoubt ? OutcomeKind.DEFERRED : OutcomeKind.RETURNED;
+      return { ...outcomeForAll(job, { kind, reply, tls: '' }), inDoubt };
+    });
+  }
+
   #sweep(): void {
     const nowMs = this.#now();
+    // First: after a pause of the process the lease may be over.
+    this.#shards.sweep();
     this.#sites.sweep(nowMs);
-    this.#shards.sweep(nowMs);
     this.#intake.sweep();
     this.#gateway.sweep(nowMs);
     this.#instruments.sweep();

@@ -36,6 +36,8 @@ export interface IntakeOptions {
   /** Attempts that are to be made. */
   onAttempts: (site: Site, attempts: Attempt[]) => void;
   onTrouble: (reason: string) => void;
+  /** False when the shards may have another owner: who sent a job sends it to that one too, under the same id. */
+  mayTakeJobs: () => boolean;
 }
 
 export class Intake {
@@ -80,6 +82,11 @@ export class Intake {
     onCheckpoint(this.#ledger, attemptId);
   }
 
+  /** True when its final dot may have been sent. */
+  isCheckpointed(attemptId: string): boolean {
+    return this.#ledger.running.get(attemptId)?.checkpointed === true;
+  }
+
   /** The attempt is over: its outcome is told until it is acknowledged. */
   finished(attempt: Attempt, outcome: Outcome): void {
     const { outbox, now } = this.#options;
@@ -107,7 +114,7 @@ export class Intake {
   #take(batch: JobBatch): void {
     const { outbox, onAttempts } = this.#options;
     const { site } = batch;
-    if (site === undefined) return;
+    if (site === undefined || !this.#options.mayTakeJobs()) return;
     const started: Attempt[] = [];
     for (const job of batch.jobs) {
       const attempt = newAttempt(job);

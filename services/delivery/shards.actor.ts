@@ -1,25 +1,30 @@
-// Serves the shards that are ours: follows who is alive, subscribes, and hands over without a gap.
+// Serves the shards that are ours: follows who is alive, subscribes, and hands over without a gap. A shard is handed over
+// when none of its connections is open any more: then the next owner may open as many as the site's limit allows.
 //
-// Fails: attempts that do not end in time do not hold a shard back; they are finished here while the next owner starts.
+// Fails: when the server does not confirm our heartbeats, the lease ends before the others think that we are gone; all
+// connections are closed then, and shards are taken again when everybody who lives has been heard.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
-import { Presence } from '#libs/nats/presence.ts';
+import { LEASE_MS, Presence } from '#libs/nats/presence.ts';
 import { holdsOf, newShards, receive, type ShardsInput, type ShardsState } from './shards.machine.ts';
 
 const SERVICE = 'delivery';
 const OWNERS = 'queue';
-/** After this a shard is handed over although attempts of it still run here. */
-const HANDOVER_MAX_MS = 5000;
+/** Who holds a shard was heard within a lease, and a little for the way. */
+const SETTLE_MS = LEASE_MS + 500;
+/** What the server confirmed longer ago says too little about who has which shard now. */
+const FRESH_MS = 300;
 
 export interface ShardsOptions {
   link: Link;
   shards: number;
-  now: () => number;
   onJobs: (message: Incoming) => void;
-  /** Gives back what waits for the shard's sites and closes their idle connections. */
-  drain: (shard: number) => void;
-  /** Connections of the shard that are still open. */
-  open: (shard: number) => number;
+  /** Gives back what waits for the sites of these shards and closes their idle connections. */
+  drain: (shards: ReadonlySet<number>) => void;
+  /** Of these shards, those that have open connections. */
+  busy: (shards: ReadonlySet<number>) => Set<number>;
+  /** The lease has ended: closes all connections now. */
+  cut: () => void;
 }
 
 export class Shards {
@@ -27,8 +32,11 @@ export class Shards {
   readonly #state: ShardsState;
   readonly #presence: Presence;
   readonly #subscriptions = new Map<number, LinkSubscription>();
-  /** Shards that are being left, and since when. */
-  readonly #leaving = new Map<number, number>();
+  readonly #leaving = new Set<number>();
+  #lease: 'new' | 'none' | 'held' = 'new';
+  /** No shard is taken before (performance.now). */
+  #takesFromMs = 0;
+  #view: 'seen' | 'stale' | 'asking' = 'stale';
 
   constructor(options: ShardsOptions) {
     const { link, shards } = options;
@@ -48,10 +56,19 @@ export class Shards {
     return this.#presence.members(OWNERS).length > 0;
   }
 
+  /** False from the moment when others may think that we are gone: whatever is ours may be theirs. */
+  get hasLease(): boolean {
+    return performance.now() < this.#presence.leaseUntilMs;
+  }
+
+  /** Resolves when the first shards are taken. */
   async start(): Promise<void> {
     await this.#presence.start();
-    this.#presence.onChange((service) => service === SERVICE && this.#view());
-    this.#view();
+    this.#presence.onChange((service) => {
+      if (service === SERVICE) void this.#look();
+    });
+    this.#lease = this.hasLease ? 'held' : 'none';
+    await this.#look();
   }
 
   /** Leaves every shard; others take over as soon as each is cleared. */
@@ -64,22 +81,51 @@ export class Shards {
     await this.#presence.leave();
   }
 
-  /** Called about twice a second. */
-  sweep(nowMs: number): void {
-    for (const [shard, sinceMs] of this.#leaving) {
-      if (this.#options.open(shard) > 0 && nowMs < sinceMs + HANDOVER_MAX_MS) continue;
+  /** Called several times a second, before anything else is done for the connections. */
+  sweep(): void {
+    this.#watchLease();
+    if (this.#lease === 'held' && this.#view === 'stale') void this.#look();
+    if (this.#leaving.size === 0) return;
+    this.#options.drain(this.#leaving);
+    const busy = this.#options.busy(this.#leaving);
+    for (const shard of this.#leaving) {
+      if (busy.has(shard)) continue;
       this.#leaving.delete(shard);
-      this.#options.drain(shard);
       this.#feed({ kind: 'cleared', shard });
     }
   }
 
-  #view(): void {
+  #watchLease(): void {
+    const { hasLease } = this;
+    if (this.#lease === 'new' || hasLease === (this.#lease === 'held')) return;
+    this.#lease = hasLease ? 'held' : 'none';
+    if (hasLease) {
+      this.#takesFromMs = performance.now() + SETTLE_MS;
+      this.#view = 'stale';
+      return;
+    }
+    this.#feed({ kind: 'leaseEnded' });
+    this.#leaving.clear();
+    this.#options.cut();
+  }
+
+  /** Who lives and holds what is acted on only when all that was said until a moment ago has been heard. */
+  async #look(): Promise<void> {
+    if (this.#view === 'asking') return;
+    this.#view = 'asking';
+    const askedAtMs = performance.now();
+    const isHeard = await this.#options.link.confirm();
+    const nowMs = performance.now();
+    const isFresh = isHeard && nowMs - askedAtMs < FRESH_MS;
+    this.#view = 'stale';
+    if (!isFresh || !this.hasLease || this.#lease !== 'held' || nowMs < this.#takesFromMs) return;
+    this.#view = 'seen';
     this.#feed({ kind: 'viewed', members: this.#presence.members(SERVICE) });
   }
 
   #feed(input: ShardsInput): void {
-    const { link, onJobs, drain, now } = this.#options;
+    const { link, onJobs, drain } = this.#options;
+    const left = new Set<number>();
     for (const effect of receive(this.#state, input)) {
       switch (effect.kind) {
         case 'subscribe': {
@@ -89,15 +135,23 @@ export class Shards {
           break;
         }
         case 'leave':
-          this.#subscriptions.get(effect.shard)!.unsubscribe();
-          this.#subscriptions.delete(effect.shard);
-          this.#leaving.set(effect.shard, now());
-          drain(effect.shard);
+          this.#unsubscribe(effect.shard);
+          this.#leaving.add(effect.shard);
+          left.add(effect.shard);
+          break;
+        case 'drop':
+          this.#unsubscribe(effect.shard);
           break;
         case 'announce':
           this.#presence.announceNow();
           break;
       }
     }
+    if (left.size > 0) drain(left);
+  }
+
+  #unsubscribe(shard: number): void {
+    this.#subscriptions.get(shard)?.unsubscribe();
+    this.#subscriptions.delete(shard);
   }
 }

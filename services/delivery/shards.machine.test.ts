@@ -75,7 +75,19 @@ describe('the shards of a worker', () => {
     expect(holdsOf(state)).toEqual(NONE);
   });
 
-  test('keep D1 to D3 in every life', () => {
+  test('are all dropped when the lease has ended, and may be taken again', () => {
+    const state = newShards('a', SHARDS);
+    receive(state, viewed(member('a', NONE)));
+    receive(state, viewed(member('a', ALL), member('b', NONE)));
+    const effects = receive(state, { kind: 'leaseEnded' });
+    expect(effects).toHaveLength(SHARDS);
+    expect(effects[0]).toEqual({ kind: 'drop', shard: 0 });
+    expect(holdsOf(state)).toEqual(NONE);
+    expect(receive(state, { kind: 'leaseEnded' })).toEqual([]);
+    expect(shardsOf(receive(state, viewed(member('a', NONE))), 'subscribe')).toHaveLength(SHARDS);
+  });
+
+  test('keep D1 to D4 in every life', () => {
     const size = 2;
     const holds = [[], [0], [1], [0, 1]].map((set) => bitmapOf(set, size));
     const inputs: ShardsInput[] = [
@@ -84,6 +96,7 @@ describe('the shards of a worker', () => {
       ...holds.map((theirs) => viewed(member('b', theirs))),
       { kind: 'cleared', shard: 0 },
       { kind: 'cleared', shard: 1 },
+      { kind: 'leaseEnded' },
       { kind: 'stopped' },
     ];
     const walked = walkLives<ShardsState, ShardsInput, ShardsEffect[]>({
@@ -92,6 +105,8 @@ describe('the shards of a worker', () => {
       receive: (state, input) => ({ effects: receive(state, input), state }),
       check: ({ before, input, after }) => {
         for (let shard = 0; shard < size; shard++) {
+          // D4
+          if (input.kind === 'leaseEnded') expect(after.phases[shard]).toBe('away');
           // D2
           expect(holdsBit(holdsOf(after), shard)).toBe(after.phases[shard] !== 'away');
           if (after.phases[shard] !== 'held' || before.phases[shard] === 'held') continue;

@@ -5,11 +5,13 @@
 //     ▲                                   ▲                                        │
 //     │                                   └─────────────── ours again ─────────────┤
 //     └─────────────────────────────────────── cleared ────────────────────────────┘
+//   held, leaving ── the lease ended ──▶ away, and all that belongs to the shard ends at once
 //
 // Invariants:
 //  D1  A shard becomes held only while the placement names us and no other live member holds it.
 //  D2  The holds bit is set exactly while the shard is held or leaving: the next owner waits for it.
 //  D3  After `stopped` no shard becomes held.
+//  D4  When the lease has ended no shard is held or leaving: others may take them for theirs from then on.
 import { bitmapOf, holdsBit } from '#libs/nats/bitmap.ts';
 import { ownerOf } from '#libs/nats/placement.ts';
 
@@ -32,12 +34,16 @@ export type ShardsInput =
   | { kind: 'viewed'; members: readonly ShardMember[] }
   /** Nothing of the shard runs here any more. */
   | { kind: 'cleared'; shard: number }
+  /** The others may soon think that we are gone. */
+  | { kind: 'leaseEnded' }
   | { kind: 'stopped' };
 
 export type ShardsEffect =
   | { kind: 'subscribe'; shard: number }
   /** Unsubscribe, give back what waits, and say `cleared` when the rest is done. */
   | { kind: 'leave'; shard: number }
+  /** Unsubscribe; nothing of the shard goes on. */
+  | { kind: 'drop'; shard: number }
   /** What we hold changed: all must know at once. */
   | { kind: 'announce' };
 
@@ -54,6 +60,8 @@ export function receive(state: ShardsState, input: ShardsInput): ShardsEffect[] 
       if (state.phases[input.shard] !== 'leaving') return [];
       state.phases[input.shard] = 'away';
       return [{ kind: 'announce' }];
+    case 'leaseEnded':
+      return dropAll(state);
     case 'stopped':
       state.placement = 'stopped';
       return leaveAll(state);
@@ -90,6 +98,17 @@ function leaveAll(state: ShardsState): ShardsEffect[] {
     if (phase !== 'held') return;
     state.phases[shard] = 'leaving';
     effects.push({ kind: 'leave', shard });
+  });
+  return effects;
+}
+
+/** D4 */
+function dropAll(state: ShardsState): ShardsEffect[] {
+  const effects: ShardsEffect[] = [];
+  state.phases.forEach((phase, shard) => {
+    if (phase === 'away') return;
+    state.phases[shard] = 'away';
+    effects.push({ kind: 'drop', shard });
   });
   return effects;
 }

@@ -33,6 +33,9 @@ const ASSUMED_WINDOW = 64;
 /** Owners hear that a full worker has room again when it had room for so long. */
 const ROOM_IS_BACK_MS = 5000;
 
+/** What becomes of an attempt that we end. */
+export type AttemptEnd = (attempt: Attempt) => Outcome;
+
 /** What every site of the worker uses. */
 export interface SiteContext {
   readonly policy: SitePolicy;
@@ -138,15 +141,12 @@ export class SiteActor {
     this.#feed({ kind: 'drained' });
   }
 
-  /** Ends everything now; attempts that run are told as deferred by `reply`. */
-  abort(reply: Reply): void {
+  /** Ends everything now; what becomes of attempts that run is told by `end`. The site is not used any more. */
+  abort(end: AttemptEnd): void {
     this.drain();
     for (const carrier of [...this.#carriers.values(), ...this.#leaving]) carrier.destroy();
     this.#carriers.clear();
-    for (const attempt of this.#carried.values()) {
-      const deferred = { kind: OutcomeKind.DEFERRED, reply, tls: '' };
-      this.#context.finished(attempt, outcomeForAll(attempt.job, deferred));
-    }
+    for (const attempt of this.#carried.values()) this.#context.finished(attempt, end(attempt));
     this.#carried.clear();
     this.#leaving.clear();
   }

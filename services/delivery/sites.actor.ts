@@ -1,10 +1,9 @@
 // All sites of the worker, found by key or by shard, the connections that they share, and the one timer that moves them.
-import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import { Transport } from '#proto/postrider/v1/route.ts';
 import type { Attempt } from './attempt.ts';
 import { type BudgetState, isCrowded, newBudget, next, roomOf, update } from './budget.machine.ts';
-import { SiteActor, type SiteContext } from './site.actor.ts';
+import { type AttemptEnd, SiteActor, type SiteContext } from './site.actor.ts';
 import { ROOM_FOR_ALL, type SiteRoom } from './site.machine.ts';
 
 /** A site that nobody used for so long is forgotten. */
@@ -33,7 +32,7 @@ export class Sites {
   readonly #context: SiteContext;
   readonly #shardOf: (siteKey: string) => number;
   readonly #sites = new Map<string, SiteActor>();
-  readonly #budget: BudgetState;
+  #budget: BudgetState;
   /** `next` is being followed: what changes meanwhile is seen by it. */
   #sharing = false;
 
@@ -53,16 +52,16 @@ export class Sites {
     actor.arrived(site, attempts);
   }
 
-  /** Gives back what waits in the sites of `shard` and closes their idle connections. */
-  drain(shard: number): void {
-    for (const site of this.#sites.values()) if (site.shard === shard) site.drain();
+  /** Gives back what waits in the sites of these shards and closes their idle connections. */
+  drain(shards: ReadonlySet<number>): void {
+    for (const site of this.#sites.values()) if (shards.has(site.shard)) site.drain();
   }
 
-  /** Connections of `shard` that are still open. */
-  open(shard: number): number {
-    let open = 0;
-    for (const site of this.#sites.values()) if (site.shard === shard) open += site.open;
-    return open;
+  /** Of these shards, those that have connections open. */
+  busy(shards: ReadonlySet<number>): Set<number> {
+    const busy = new Set<number>();
+    for (const { shard, open } of this.#sites.values()) if (open > 0 && shards.has(shard)) busy.add(shard);
+    return busy;
   }
 
   sweep(nowMs: number): void {
@@ -72,8 +71,12 @@ export class Sites {
     }
   }
 
-  abort(reply: Reply): void {
-    for (const site of this.#sites.values()) site.abort(reply);
+  /** Ends everything now and forgets all sites. */
+  abort(end: AttemptEnd): void {
+    const sites = [...this.#sites.values()];
+    this.#sites.clear();
+    this.#budget = newBudget(this.#budget.max);
+    for (const site of sites) site.abort(end);
   }
 
   totals(): SiteTotals {
@@ -104,7 +107,7 @@ export class Sites {
   }
 
   #needs(site: SiteActor): void {
-    if (isUnlimited(site)) return;
+    if (isUnlimited(site) || this.#sites.get(site.key) !== site) return;
     if (update(this.#budget, site.key, site.need(this.#room(site)))) site.standsInLine();
     if (this.#sharing) return;
     this.#sharing = true;

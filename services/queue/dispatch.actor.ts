@@ -163,6 +163,12 @@ export class Dispatch {
   }
 
   #finished(attempt: Attempt, worker: string, outcome: Outcome, nowMs: number): void {
+    if (outcome.inDoubt) {
+      attempt.checkpointed = true;
+      this.lost(attempt);
+      this.#context.acknowledge(this.#owner, worker, attempt.id);
+      return;
+    }
     const { custody, positions, origin } = attempt;
     const results = resultsOf(outcome, positions, this.#context.interned);
     this.#leaveSite(attempt, results !== 'returned');
@@ -191,7 +197,8 @@ export class Dispatch {
     const { jobRecipients } = outcome;
     const asked = jobRecipients.length > 0 ? jobRecipients : [...custody.message.recipients.keys()];
     const results = resultsOf(outcome, asked, this.#context.interned);
-    if (results === 'returned') this.acknowledge([ack]);
+    // In doubt it was when it was given up.
+    if (results === 'returned' || outcome.inDoubt) this.acknowledge([ack]);
     else {
       const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
       this.#learn(custody, { ...ack, span }, { kind: 'late', nowMs, results });

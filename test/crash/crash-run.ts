@@ -4,6 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '#kit/cluster.ts';
 import { readMetric } from '#kit/cluster-metrics.ts';
+import { inDoubtOf } from '#kit/in-doubt.ts';
 import { type Ledger, ledgerOf } from '#kit/load-ledger.ts';
 import { LoadSender } from '#kit/load-sender.ts';
 import { LoadSink, SINK_ADDRESSES } from '#kit/load-sink-process.ts';
@@ -66,7 +67,7 @@ class CrashRun {
     await sending;
     await this.#untilQueueIsEmpty();
     const arrivals = await this.#sink.ask('arrivals');
-    return ledgerOf(this.#sender, arrivals, this.#inDoubt());
+    return ledgerOf(this.#sender, arrivals, inDoubtOf(this.#cluster));
   }
 
   async #killOne(number: number, { victim, index, afterMs, deadMs }: Kill): Promise<void> {
@@ -126,19 +127,6 @@ class CrashRun {
       await pause(200);
     }
     this.#options.say(`at the end ${left} mails are left in the queue`);
-  }
-
-  /** Queue ids of the lines that the queue logs when an attempt is in doubt. */
-  #inDoubt(): Set<string> {
-    const ids = new Set<string>();
-    for (let index = 0; index < this.#cluster.count('queue'); index += 1) {
-      for (const line of this.#cluster.process('queue', index).log().split('\n')) {
-        if (!line.includes('in-doubt')) continue;
-        const id = /"queue_id":"([^"]+)"/.exec(line)?.[1];
-        if (id !== undefined) ids.add(id);
-      }
-    }
-    return ids;
   }
 }
 

@@ -33,6 +33,8 @@ export interface ClusterOptions {
   nodeOptions?: Partial<Record<ServiceName, readonly string[]>>;
   /** Servers of NATS that run already and that the test stops; by default the cluster has one of its own. */
   nats?: OtherNats;
+  /** Where a process finds NATS, when it is not to go there directly. */
+  natsUrl?: (service: ServiceName, index: number, url: string) => Promise<string>;
   /** Where to make the temporary folder; the system's place by default. */
   parentFolder?: string;
 }
@@ -104,7 +106,10 @@ export class Cluster {
       const ports: Ports = { listeners: [], metrics: await freePort(), admin: await freePort() };
       for (let i = 0; i < listeners.length; i += 1) ports.listeners.push(await freePort());
       const configFile = join(this.folder, 'config', `${service}-${index}.yaml`);
-      writeFileSync(configFile, stringify(this.#config(service, options, listeners, ports)));
+      const config = this.#config(service, options, listeners, ports);
+      const url = await options.natsUrl?.(service, index, this.nats.url);
+      if (url !== undefined) config.nats = { ...config.nats, url };
+      writeFileSync(configFile, stringify(config));
       const logFile = join(this.folder, 'log', `${service}-${index}.log`);
       const nodeOptions = options.nodeOptions?.[service] ?? [];
       members.push({

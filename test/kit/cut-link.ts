@@ -32,6 +32,11 @@ export class CutLink {
     return this.#link.onReconnected(hear);
   }
 
+  async confirm(): Promise<boolean> {
+    const isConfirmed = await this.#link.confirm();
+    return isConfirmed && !this.#isCut;
+  }
+
   flush(): Promise<void> {
     return this.#link.flush();
   }

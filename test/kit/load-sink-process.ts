@@ -3,9 +3,23 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 /** It listens at all of them, so that it is several sites to those who deliver. */
-export const SINK_ADDRESSES: readonly string[] = Array.from({ length: 8 }, (_, i) => `127.0.0.${i + 1}`);
+export const SINK_ADDRESSES: readonly string[] = sinkAddresses(8);
 
-export type Question = 'taken' | 'arrivals' | 'latencies';
+/** Loopback addresses, the first 250 of them in 127.0.0.0/24. */
+export function sinkAddresses(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `127.0.${Math.floor(i / 250)}.${(i % 250) + 1}`);
+}
+
+export interface LoadSinkOptions {
+  /** Between the final dot, when the mail counts as taken, and its reply. */
+  answerAfterMs?: number;
+  /** Before each reply, or each group of pipelined ones, the greeting included: as a host far away. */
+  replyAfterMs?: number;
+  /** It is so many sites: it listens at the first ones of `sinkAddresses`. */
+  addresses?: number;
+}
+
+export type Question = 'taken' | 'arrivals' | 'latencies' | 'connections';
 
 /** One token at the sink. */
 export interface TokenArrivals {
@@ -21,6 +35,8 @@ interface Answers {
   arrivals: TokenArrivals[];
   /** Milliseconds from X-Sent-Ms to the sink, of all mails since this was asked last. */
   latencies: number[];
+  /** TCP connections now, the most at the same time since this was asked last, and all in all. */
+  connections: { now: number; most: number; total: number };
 }
 
 interface Saying {
@@ -50,17 +66,18 @@ export class LoadSink {
     child.on('message', (saying: Saying) => this.#waiting.shift()?.(saying.answer));
   }
 
-  /** `answerAfterMs`: between the final dot, when the mail counts as taken, and its reply. */
-  static start({ answerAfterMs = 0 } = {}): Promise<LoadSink> {
-    const child = fork(fileURLToPath(new URL('./load-sink.ts', import.meta.url)), [String(answerAfterMs)], {
-      execPath: process.execPath,
-      execArgv: [],
-    });
+  static start(options: LoadSinkOptions = {}): Promise<LoadSink> {
+    const file = fileURLToPath(new URL('./load-sink.ts', import.meta.url));
+    const child = fork(file, [JSON.stringify(options)], { execPath: process.execPath, execArgv: [] });
     return new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`the load sink ended with ${code}`)));
       child.once('message', (saying: Saying) => resolve(new LoadSink(child, saying.listening!)));
     });
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
   }
 
   /** Answers come in the order of the questions. */

@@ -1,13 +1,13 @@
 // The receiving half of the ledger, as a process of its own so that it costs the sender nothing: takes every mail, counts
-// how often each X-Token came and under which queue ids, and how long after its X-Sent-Ms.
+// how often each X-Token came and under which queue ids, how long after its X-Sent-Ms, and how many connections there are.
 // Run by LoadSink.start (load-sink-process.ts); answers questions over its IPC channel and ends with it.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { parentPort, SINK_ADDRESSES } from './load-sink-process.ts';
+import { type LoadSinkOptions, parentPort, SINK_ADDRESSES, sinkAddresses } from './load-sink-process.ts';
 
 const END = Buffer.from('\r\n.\r\n');
 const HEAD_OCTETS = 4096;
-/** How long a mail is taken before it is answered. */
-const ANSWER_AFTER_MS = Number(process.argv[2] ?? 0);
+const OPTIONS: LoadSinkOptions = JSON.parse(process.argv[2] ?? '{}');
+const { answerAfterMs = 0, replyAfterMs = 0, addresses = SINK_ADDRESSES.length } = OPTIONS;
 
 interface Arrival {
   times: number;
@@ -17,6 +17,7 @@ interface Arrival {
 const arrivals = new Map<string, Arrival>();
 let taken = 0;
 let latencies: number[] = [];
+const connections = { now: 0, most: 0, total: 0 };
 
 function remember(mail: Buffer): void {
   const head = mail.toString('latin1', 0, HEAD_OCTETS);
@@ -33,6 +34,23 @@ function remember(mail: Buffer): void {
   if (!Number.isNaN(sentAtMs)) latencies.push(Date.now() - sentAtMs);
 }
 
+/** Counts a connection as its host does: from the handshake until the client has ended it. */
+function count(socket: Socket): void {
+  connections.now += 1;
+  connections.total += 1;
+  // The system may tell of a new connection before it tells, in the same turn, that an older one has ended.
+  setImmediate(() => {
+    connections.most = Math.max(connections.most, connections.now);
+  });
+  let isCounted = true;
+  const uncount = (): void => {
+    if (isCounted) connections.now -= 1;
+    isCounted = false;
+  };
+  socket.once('end', uncount);
+  socket.once('close', uncount);
+}
+
 class Session {
   readonly #socket: Socket;
   #input: Buffer = Buffer.alloc(0);
@@ -44,15 +62,26 @@ class Session {
     this.#socket = socket;
     socket.on('error', () => socket.destroy());
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    socket.write('220 load.sink.test ESMTP\r\n');
+    this.#say('220 load.sink.test ESMTP\r\n');
   }
 
   #read(chunk: Buffer): void {
     this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
     while (this.#phase === 'data' ? this.#takeMail() : this.#takeCommand());
     if (this.#answers === '') return;
-    this.#socket.write(this.#answers);
+    this.#say(this.#answers);
     this.#answers = '';
+  }
+
+  #say(replies: string): void {
+    if (replyAfterMs === 0) this.#socket.write(replies);
+    else setTimeout(() => this.#socket.write(replies), replyAfterMs);
+  }
+
+  #bye(replies: string): void {
+    const end = () => this.#socket.end(replies, () => undefined);
+    if (replyAfterMs === 0) end();
+    else setTimeout(end, replyAfterMs);
   }
 
   #takeMail(): boolean {
@@ -64,7 +93,7 @@ class Session {
     remember(this.#input.subarray(0, end));
     this.#input = this.#input.subarray(end + END.length);
     this.#phase = 'commands';
-    if (ANSWER_AFTER_MS > 0) setTimeout(() => this.#socket.write('250 2.0.0 taken\r\n'), ANSWER_AFTER_MS);
+    if (answerAfterMs > 0) setTimeout(() => this.#say('250 2.0.0 taken\r\n'), answerAfterMs);
     else this.#answers += '250 2.0.0 taken\r\n';
     return true;
   }
@@ -79,7 +108,7 @@ class Session {
       this.#answers += '354 go ahead\r\n';
       this.#phase = 'data';
       this.#searchedTo = 0;
-    } else if (verb === 'QUIT') this.#socket.end(`${this.#answers}221 2.0.0 bye\r\n`, () => undefined);
+    } else if (verb === 'QUIT') this.#bye(`${this.#answers}221 2.0.0 bye\r\n`);
     else this.#answers += '250 2.0.0 ok\r\n';
     if (verb === 'QUIT') this.#answers = '';
     return true;
@@ -89,7 +118,10 @@ class Session {
 const parent = parentPort();
 /** Listens at that address, at the port of the first one. */
 function listen(address: string, port: number): Promise<number> {
-  const server = createServer({ noDelay: true }, (socket) => new Session(socket));
+  const server = createServer({ noDelay: true }, (socket) => {
+    count(socket);
+    new Session(socket);
+  });
   return new Promise((resolve) => {
     server.listen({ port, host: address, backlog: 2000 }, () =>
       resolve((server.address() as AddressInfo).port),
@@ -98,8 +130,9 @@ function listen(address: string, port: number): Promise<number> {
 }
 
 async function listenAll(): Promise<void> {
-  const port = await listen(SINK_ADDRESSES[0]!, 0);
-  for (const address of SINK_ADDRESSES.slice(1)) await listen(address, port);
+  const [first, ...others] = sinkAddresses(addresses);
+  const port = await listen(first!, 0);
+  for (const address of others) await listen(address, port);
   parent.say({ listening: port });
 }
 
@@ -113,6 +146,10 @@ parent.onQuestion((question) => {
     case 'latencies':
       parent.say({ answer: latencies });
       latencies = [];
+      break;
+    case 'connections':
+      parent.say({ answer: { ...connections } });
+      connections.most = connections.now;
   }
 });
 process.on('disconnect', () => process.exit(0));

@@ -96,7 +96,14 @@ export interface Outcome {
   /** Job.recipients, as it was asked: for an owner that did not send the job itself. */
   jobRecipients: number[];
   /** The span of the attempt, when it was kept: what the owner does with the outcome hangs on it. */
-  trace?: TraceContext | undefined;
+  trace?:
+    | TraceContext
+    | undefined;
+  /**
+   * The worker had to end the attempt after its final dot may have been sent, and before the reply: cut off from its cluster
+   * it must close its connections in time. The kind is then deferred, and the owner judges as if the worker had died.
+   */
+  inDoubt?: boolean | undefined;
 }
 
 export interface RecipientOutcome {
@@ -501,6 +508,7 @@ function createBaseOutcome(): Outcome {
     tls: "",
     jobRecipients: [],
     trace: undefined,
+    inDoubt: undefined,
   };
 }
 
@@ -533,6 +541,9 @@ export const Outcome: MessageFns<Outcome> = {
     }
     if (message.trace !== undefined) {
       TraceContext.encode(message.trace, writer.uint32(66).fork()).join();
+    }
+    if (message.inDoubt !== undefined) {
+      writer.uint32(72).bool(message.inDoubt);
     }
     return writer;
   },
@@ -622,6 +633,14 @@ export const Outcome: MessageFns<Outcome> = {
             }
 
             message.trace = TraceContext.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.inDoubt = reader.bool();
             continue;
           }
         }
