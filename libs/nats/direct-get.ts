@@ -1,8 +1,9 @@
-// Reads single records: from any replica, and from the leader when that one does not have it (yet).
+// Reads single records: those that stay as they are from any replica, and from the leader when that one does not have it (yet);
+// the last one of a subject from the leader alone, since a replica may lag behind.
 //
 // Fails: `missing` when the leader does not have it; `unavailable` when JetStream does not answer in time.
 import { callApi } from './api.ts';
-import { type Link, NO_PAYLOAD, type RecordAnswer } from './link.ts';
+import type { Link, RecordAnswer } from './link.ts';
 
 export interface StoredRecord {
   readonly sequence: number;
@@ -34,35 +35,42 @@ export class DirectGet {
   }
 
   /** The record with this sequence. */
-  bySequence(stream: string, sequence: number): Promise<Got> {
-    const payload = Buffer.from(`{"seq":${sequence}}`);
-    return this.#get(stream, `$JS.API.DIRECT.GET.${stream}`, payload, { seq: sequence });
-  }
-
-  /** The last record of a subject. */
-  lastOf(stream: string, subject: string): Promise<Got> {
-    const call = `$JS.API.DIRECT.GET.${stream}.${subject}`;
-    return this.#get(stream, call, NO_PAYLOAD, { last_by_subj: subject });
-  }
-
-  async #get(stream: string, subject: string, payload: Uint8Array, ask: object): Promise<Got> {
+  async bySequence(stream: string, sequence: number): Promise<Got> {
+    const [subject, payload] = [`$JS.API.DIRECT.GET.${stream}`, Buffer.from(`{"seq":${sequence}}`)];
     for (let tries = 1; ; tries++) {
       const answer = await this.#link.askRecord({ subject, payload, timeoutMs: TRY_MS });
       const got = gotOf(answer);
       if (got.kind === 'found') return got;
-      const atLeader = got.kind === 'missing' ? await this.#fromLeader(stream, ask) : got;
+      const isMissing = got.kind === 'missing';
+      const atLeader = isMissing ? await fromLeader(this.#link, stream, { seq: sequence }) : got;
       if (atLeader.kind !== 'unavailable' || tries === TRIES) return atLeader;
-      await new Promise((done) => setTimeout(done, AGAIN_MS));
+      await pause();
     }
   }
 
-  async #fromLeader(stream: string, ask: object): Promise<Got> {
-    const answer = await callApi<RawMessage>(this.#link, `STREAM.MSG.GET.${stream}`, ask, TRY_MS);
-    if (answer.kind === 'ok') return { kind: 'found', record: recordOf(answer.value) };
-    if (answer.kind === 'error' && answer.error.err_code === NO_MESSAGE_FOUND) return MISSING;
-    return UNAVAILABLE;
+  /** The last record of a subject, which may have wildcards. */
+  async lastOf(stream: string, subject: string): Promise<Got> {
+    for (let tries = 1; ; tries++) {
+      const last = await lastRecord(this.#link, stream, subject);
+      if (last.kind !== 'unavailable' || tries === TRIES) return last;
+      await pause();
+    }
   }
 }
+
+/** The last record of a subject, which may have wildcards, as the leader has it. Asks once. */
+export function lastRecord(link: Pick<Link, 'request'>, stream: string, subject: string): Promise<Got> {
+  return fromLeader(link, stream, { last_by_subj: subject });
+}
+
+async function fromLeader(link: Pick<Link, 'request'>, stream: string, ask: object): Promise<Got> {
+  const answer = await callApi<RawMessage>(link, `STREAM.MSG.GET.${stream}`, ask, TRY_MS);
+  if (answer.kind === 'ok') return { kind: 'found', record: recordOf(answer.value) };
+  if (answer.kind === 'error' && answer.error.err_code === NO_MESSAGE_FOUND) return MISSING;
+  return UNAVAILABLE;
+}
+
+const pause = () => new Promise((done) => setTimeout(done, AGAIN_MS));
 
 function gotOf(answer: RecordAnswer): Got {
   if (answer.kind !== 'answer') return UNAVAILABLE;

@@ -67,7 +67,7 @@ describe('The table of permissions', () => {
       '$JS.API.STREAM.MSG.GET',
       ['queue', 'delivery'],
       ['queue', 'delivery'],
-      [],
+      ['queue'],
       ['queue'],
       ['ingress', 'queue'],
     ],

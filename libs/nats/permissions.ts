@@ -40,7 +40,7 @@ const api = (call: string) => `$JS.API.${call}`;
 /** Reads single records: from any replica, then from the leader. */
 const readsRecords = (stream: string) => [api(`DIRECT.GET.${stream}`), api(`STREAM.MSG.GET.${stream}`)];
 
-/** Reads subjects in order: makes push consumers for just these, answers their flow control, removes them. */
+/** Reads subjects in order, up to what the leader has last (STREAM.MSG.GET): makes push consumers for just these, answers their flow control, removes them. */
 const readsInOrder = (stream: string, subject: string) => [
   api(`CONSUMER.CREATE.${stream}.*.${subject}`),
   api(`CONSUMER.DELETE.${stream}.*`),
@@ -50,7 +50,7 @@ const readsInOrder = (stream: string, subject: string) => [
 const STREAMS = ['SPOOL_<k>', 'STORE_<k>', 'SETTLE', 'QUEUE', 'RULES'];
 
 /** Reads the rules of operators. */
-const readsRules = [api('DIRECT.GET.RULES.rules.*'), api('STREAM.MSG.GET.RULES')];
+const readsRules = [api('STREAM.MSG.GET.RULES')];
 
 /** The table. "<k>" stands for the number of a SPOOL or STORE stream. */
 export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
@@ -94,9 +94,9 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         api('STREAM.PURGE.SPOOL_<k>'),
         ...readsRecords('STORE_<k>'),
         api('STREAM.MSG.DELETE.STORE_<k>'),
+        api('STREAM.MSG.GET.SETTLE'),
         ...readsInOrder('SETTLE', 'settle.*'),
         api('STREAM.PURGE.SETTLE'),
-        api('DIRECT.GET.QUEUE.queue.*.owner'),
         api('STREAM.MSG.GET.QUEUE'),
         ...readsInOrder('QUEUE', 'queue.*.m.*'),
         api('STREAM.PURGE.QUEUE'),

@@ -13,9 +13,12 @@ class ScriptedLink implements ReadingLink {
   /** From which sequences consumers were asked to start. */
   readonly starts: number[] = [];
   readonly #lives: ((push: Push) => number)[];
+  /** Sequence of the leader's last record; 0 for none. */
+  readonly #last: number;
 
-  constructor(lives: ((push: Push) => number)[]) {
+  constructor(lives: ((push: Push) => number)[], last = 0) {
     this.#lives = [...lives];
+    this.#last = last;
   }
 
   #hear: (record: IncomingRecord) => void = () => {};
@@ -28,11 +31,18 @@ class ScriptedLink implements ReadingLink {
   }
 
   async request(subject: string, payload: Uint8Array): Promise<Answer> {
+    if (subject === '$JS.API.STREAM.MSG.GET.S') return { kind: 'answer', data: this.#lastRecord() };
     if (!subject.includes('CONSUMER.CREATE')) return { kind: 'nobody' };
     const asked = JSON.parse(Buffer.from(payload).toString()) as { config: { opt_start_seq: number } };
     this.starts.push(asked.config.opt_start_seq);
     const pending = this.#lives.shift()!(new Push(this.#hear));
     return { kind: 'answer', data: Buffer.from(JSON.stringify({ num_pending: pending })) };
+  }
+
+  #lastRecord(): Buffer {
+    const none = { error: { code: 404, err_code: 10037 } };
+    const found = { message: { seq: this.#last, subject: 's.1' } };
+    return Buffer.from(JSON.stringify(this.#last === 0 ? none : found));
   }
 }
 
@@ -97,5 +107,40 @@ describe('readAll', () => {
     ]);
     expect(await read(link)).toEqual([3]);
     expect(link.starts).toEqual([1, 4]);
+  });
+
+  test('reads on when a copy that lags behind has nothing left before the last record', async () => {
+    const lives = [
+      () => 0,
+      (push: Push) => {
+        push.later(() => push.record(3, 0));
+        return 1;
+      },
+      (push: Push) => {
+        push.later(() => push.record(7, 0));
+        return 1;
+      },
+    ];
+    const link = new ScriptedLink(lives, 7);
+    expect(await read(link)).toEqual([3, 7]);
+    expect(link.starts).toEqual([1, 1, 4]);
+  });
+
+  test('hears nothing twice when such a copy starts before what was asked for', async () => {
+    const lives = [
+      (push: Push) => {
+        push.later(() => push.record(3, 0));
+        return 1;
+      },
+      (push: Push) => {
+        push.later(
+          () => push.record(2, 2),
+          () => push.record(3, 1),
+          () => push.record(4, 0),
+        );
+        return 3;
+      },
+    ];
+    expect(await read(new ScriptedLink(lives, 4))).toEqual([3, 4]);
   });
 });

@@ -4,7 +4,7 @@
 // Fails: a gap, silence, a lost consumer or connection costs a new consumer and no record. `readAll` throws when JetStream
 // does not let it finish in time.
 import { callApi } from './api.ts';
-import type { StoredRecord } from './direct-get.ts';
+import { lastRecord, type StoredRecord } from './direct-get.ts';
 import { type IncomingRecord, type Link, type LinkSubscription, NO_PAYLOAD } from './link.ts';
 
 export type { StoredRecord } from './direct-get.ts';
@@ -18,10 +18,18 @@ export interface ReadQuery {
   fromSequence?: number;
 }
 
-const CREATE_WAIT_MS = 5000;
+const REMOVE_WAIT_MS = 5000;
 const AGAIN_MS = 250;
-const CHECK_MS = 1000;
+const CHECK_MS = 500;
+/**
+ * A consumer is placed on any server of the stream, for half a minute also on one that has just died, and then nobody answers: the
+ * next try may be placed better. Each waits longer than the last, for a cluster that is only slow.
+ */
+const CREATE_WAIT_MS = 1000;
+const CREATE_WAIT_MAX_MS = 5000;
 const CONTROL = 100;
+/** A consumer dies with the server that it is on, while we may be connected to another one: only silence tells. */
+const FOLLOWER_HEARTBEAT_MS = 1000;
 const READ_ALL_WAIT_MS = 120_000;
 
 /** Idle while records should come: so often means that they went away meanwhile. */
@@ -54,8 +62,8 @@ class PushConsumer {
     this.#name = `${link.instance}-${++consumers}`;
   }
 
-  /** Returns how many records it has to read now; undefined when it cannot be made. */
-  async create(fromSequence: number): Promise<number | undefined> {
+  /** Returns how many records it has to read now; undefined when it cannot be made. `tries`: those before this one. */
+  async create(fromSequence: number, tries: number): Promise<number | undefined> {
     const { stream, subject, headersOnly } = this.#query;
     const deliverSubject = `${this.#link.inbox}.read.${this.#name}`;
     this.#heardAtMs = Date.now();
@@ -78,7 +86,8 @@ class PushConsumer {
     };
     const call = `CONSUMER.CREATE.${stream}.${this.#name}.${subject}`;
     const request = { stream_name: stream, config, action: 'create' };
-    const answer = await callApi<{ num_pending: number }>(this.#link, call, request, CREATE_WAIT_MS);
+    const waitMs = Math.min(CREATE_WAIT_MAX_MS, CREATE_WAIT_MS * (1 + tries / 2));
+    const answer = await callApi<{ num_pending: number }>(this.#link, call, request, waitMs);
     if (answer.kind === 'ok') return answer.value.num_pending;
     this.forget();
     return undefined;
@@ -102,7 +111,7 @@ class PushConsumer {
       this.#link,
       `CONSUMER.DELETE.${this.#query.stream}.${this.#name}`,
       undefined,
-      CREATE_WAIT_MS,
+      REMOVE_WAIT_MS,
     );
   }
 
@@ -177,6 +186,8 @@ export class Follower {
   #next: number;
   #consumer: PushConsumer | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** That failed in a row. */
+  #tries = 0;
   #state: 'idle' | 'making' | 'reading' | 'stopped' = 'idle';
   readonly #stopHearing: () => void;
 
@@ -217,8 +228,10 @@ export class Follower {
 
   async #make(): Promise<void> {
     this.#state = 'making';
-    const consumer = new PushConsumer(this.#link, this.#query, 5000, {
+    const consumer = new PushConsumer(this.#link, this.#query, FOLLOWER_HEARTBEAT_MS, {
       onRecord: (record) => {
+        // On a copy that lags behind, a consumer starts before what it was asked for.
+        if (record.sequence < this.#next) return;
         this.#next = record.sequence + 1;
         this.#onRecord(record);
       },
@@ -226,7 +239,8 @@ export class Follower {
       onBroken: () => setImmediate(() => this.#consumer === consumer && this.#again()),
     });
     this.#consumer = consumer;
-    const made = await consumer.create(this.#next);
+    const made = await consumer.create(this.#next, this.#tries);
+    this.#tries = made === undefined ? this.#tries + 1 : 0;
     if (this.#now() === 'stopped') consumer.remove();
     else this.#state = made === undefined ? 'idle' : 'reading';
   }
@@ -237,7 +251,10 @@ export class Follower {
   }
 }
 
-/** Hears every record that is there now, in order. Throws when that takes longer than two minutes. */
+/**
+ * Hears every record that is there now, in order. Throws when that takes longer than two minutes. A consumer may be on a server
+ * whose copy lags behind, and then has nothing left too early: the leader knows the last record, and only with that it is all.
+ */
 export async function readAll(
   link: ReadingLink,
   query: ReadQuery,
@@ -245,23 +262,35 @@ export async function readAll(
 ): Promise<void> {
   const untilMs = Date.now() + READ_ALL_WAIT_MS;
   let next = query.fromSequence ?? 1;
-  while (Date.now() < untilMs) {
-    const end = await readOnce(link, query, next, untilMs, (record) => {
-      next = record.sequence + 1;
-      onRecord(record);
-    });
-    if (end === 'done') return;
+  for (let tries = 0; Date.now() < untilMs; tries++) {
+    const last = await lastAtLeader(link, query);
+    const part = { ...query, fromSequence: next };
+    const end =
+      last === undefined
+        ? 'broken'
+        : await readOnce(link, part, { untilMs, tries }, (record) => {
+            if (record.sequence < next) return;
+            next = record.sequence + 1;
+            onRecord(record);
+          });
+    if (end === 'done' && next > last!) return;
     await new Promise((done) => setTimeout(done, AGAIN_MS));
   }
   throw new Error(`cannot read ${query.subject} of ${query.stream}: JetStream does not answer`);
 }
 
+/** Sequence of the last record; 0 when there is none, undefined when the leader does not answer. */
+async function lastAtLeader(link: ReadingLink, { stream, subject }: ReadQuery): Promise<number | undefined> {
+  const last = await lastRecord(link, stream, subject);
+  if (last.kind === 'found') return last.record.sequence;
+  return last.kind === 'missing' ? 0 : undefined;
+}
+
 /** Done when the consumer has nothing left, by number: a busy server is idle while records wait. */
 function readOnce(
   link: ReadingLink,
-  query: ReadQuery,
-  from: number,
-  untilMs: number,
+  query: ReadQuery & { fromSequence: number },
+  { untilMs, tries }: { untilMs: number; tries: number },
   onRecord: (record: StoredRecord) => void,
 ): Promise<'done' | 'broken'> {
   return new Promise((resolve) => {
@@ -289,7 +318,7 @@ function readOnce(
     const timer = setInterval(() => {
       if (consumer.isSilent(Date.now()) || !link.connected || Date.now() > untilMs) end('broken');
     }, AGAIN_MS);
-    void consumer.create(from).then((pending) => {
+    void consumer.create(query.fromSequence, tries).then((pending) => {
       if (pending === undefined) end('broken');
       else if (pending === 0) end('done');
       else left ??= pending;

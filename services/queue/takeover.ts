@@ -59,7 +59,8 @@ export async function isStillOwner(
   epoch: number,
 ): Promise<'yes' | 'no' | 'unknown'> {
   const last = await direct.lastOf('QUEUE', subjects.owner(partition));
-  if (last.kind !== 'found') return 'unknown';
+  // Less than what we know is the word of a leader that does not know everything yet.
+  if (last.kind !== 'found' || last.record.sequence < epoch) return 'unknown';
   return last.record.sequence === epoch ? 'yes' : 'no';
 }
 

@@ -8,6 +8,8 @@ import { cachedNatsServer, findNatsServer } from '../../deploy/local/find-nats.m
 import { freePort } from './cluster-ports.ts';
 
 export interface NatsOptions {
+  /** Its name; "test" when absent. */
+  name?: string;
   /** Octets that JetStream may store; 20 GB when absent. */
   storageMax?: number;
   /** More lines of its configuration: users, TLS. */
@@ -22,7 +24,7 @@ export interface NatsServer {
   readonly directory: string;
   /** Ends it; resolves when it is gone. SIGSTOP and SIGCONT only reach it. */
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** Starts it again on the same port and store. */
+  /** Starts it again on the same port and store; resolves when it is healthy. */
   restart(): Promise<void>;
   /** Gives it other lines of configuration while it runs; clients that may not be there any more are sent away. */
   reload(more: string): Promise<void>;
@@ -73,7 +75,7 @@ function configText(directory: string, ports: { client: number; monitor: number 
 host: 127.0.0.1
 port: ${ports.client}
 http: "127.0.0.1:${ports.monitor}"
-server_name: test
+server_name: ${options.name ?? 'test'}
 log_file: ${JSON.stringify(join(directory, 'nats.log'))}
 max_payload: 8MB
 jetstream { store_dir: ${store}, sync_interval: always, max_mem: 64MB, max_file: ${options.storageMax ?? 20_000_000_000} }
@@ -83,6 +85,15 @@ ${options.more ?? ''}
 
 /** A server that answers. */
 export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
+  const { server, healthy } = await launchServer(options);
+  await healthy();
+  return server;
+}
+
+/** A server that may not be healthy yet: one of a cluster is only with others. */
+export async function launchServer(
+  options: NatsOptions = {},
+): Promise<{ server: NatsServer; healthy: () => Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'postrider-nats-'));
   const ports = { client: await freePort(), monitor: await freePort() };
   const configFile = join(directory, 'nats.conf');
@@ -91,8 +102,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
   await configure();
   const program = await natsProgram();
   let child = launchNats(program, configFile);
-  await untilReady(ports.monitor, child);
-  return {
+  const server: NatsServer = {
     url: `nats://127.0.0.1:${ports.client}`,
     port: ports.client,
     directory,
@@ -114,6 +124,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
       await rm(directory, { recursive: true, force: true });
     },
   };
+  return { server, healthy: () => untilReady(ports.monitor, child) };
 }
 
 /** Sends the signal; resolves when the server is gone, for SIGSTOP and SIGCONT at once. */
