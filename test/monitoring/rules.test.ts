@@ -48,7 +48,7 @@ describe('promtool', () => {
 describe('Every alert', () => {
   test('is seen to fire', () => {
     const seen = ruleTests().flatMap((one) =>
-      one.alert_rule_test.filter(({ exp_alerts }) => exp_alerts.length > 0),
+      (one.alert_rule_test ?? []).filter(({ exp_alerts }) => exp_alerts.length > 0),
     );
     expect([...new Set(seen.map(({ alertname }) => alertname))].sort()).toEqual(names().sort());
   });

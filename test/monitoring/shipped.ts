@@ -52,7 +52,7 @@ export interface PanelQuery {
 
 export interface RuleTest {
   name: string;
-  alert_rule_test: { alertname: string; exp_alerts: unknown[] }[];
+  alert_rule_test?: { alertname: string; exp_alerts: unknown[] }[];
 }
 
 function filesIn(folder: string, end: string): string[] {
