@@ -18,6 +18,7 @@ const PROGRAMS = {
   start: 'deploy/local/start.ts',
   bench: 'test/bench/bench.ts',
   crash: 'test/crash/crash.ts',
+  scale: 'test/scale/scale.ts',
   image: 'deploy/image/build.ts',
 };
 

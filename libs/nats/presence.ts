@@ -15,6 +15,8 @@ import type { Link, LinkSubscription } from './link.ts';
 export interface Member {
   readonly instance: string;
   readonly holds: Uint8Array;
+  /** It stops, and takes nothing any more. */
+  readonly retiring: boolean;
 }
 
 export interface PresenceOptions {
@@ -35,6 +37,7 @@ export const LEASE_MS = 3500;
 
 interface Seen {
   holds: Uint8Array;
+  retiring: boolean;
   heardAtMs: number;
 }
 
@@ -48,6 +51,7 @@ export class Presence {
   #subscriptions: LinkSubscription[] = [];
   #timer: NodeJS.Timeout | undefined;
   #state: 'new' | 'here' | 'left' = 'new';
+  #retiring = false;
   #confirmedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(link: Link, options: PresenceOptions) {
@@ -74,9 +78,15 @@ export class Presence {
   /** Live instances of a watched service, in no order. */
   members(service: string): Member[] {
     const members: Member[] = [];
-    for (const [instance, { holds }] of this.#seen.get(service) ?? []) members.push({ instance, holds });
+    for (const [instance, { holds, retiring }] of this.#seen.get(service) ?? []) {
+      members.push({ instance, holds, retiring });
+    }
     if (service === this.#options.service && this.#state === 'here') {
-      members.push({ instance: this.#link.instance, holds: this.#options.holds() });
+      members.push({
+        instance: this.#link.instance,
+        holds: this.#options.holds(),
+        retiring: this.#retiring,
+      });
     }
     return members;
   }
@@ -96,6 +106,12 @@ export class Presence {
     if (this.#state === 'here') this.#say(false);
   }
 
+  /** Says that we take nothing any more: what we hold is for the others. */
+  retire(): void {
+    this.#retiring = true;
+    this.announceNow();
+  }
+
   /** Says goodbye. */
   async leave(): Promise<void> {
     clearInterval(this.#timer);
@@ -113,12 +129,13 @@ export class Presence {
       startedAtMs: this.#startedAtMs,
       leaving,
       holds: Buffer.from(holds()),
+      retiring: this.#retiring,
     });
     this.#link.publish(subjects.presence(service), message.finish());
   }
 
   #heard(service: string, message: PresenceMessage): void {
-    const { instance, holds, leaving } = message;
+    const { instance, holds, leaving, retiring } = message;
     const members = this.#seen.get(service)!;
     if (instance === this.#link.instance || this.#gone.has(instance)) return;
     if (leaving) {
@@ -128,9 +145,10 @@ export class Presence {
       return;
     }
     const known = members.get(instance);
-    members.set(instance, { holds, heardAtMs: performance.now() });
+    members.set(instance, { holds, retiring, heardAtMs: performance.now() });
     if (known === undefined && service === this.#options.service) this.announceNow();
-    if (known === undefined || !sameOctets(known.holds, holds)) this.#changed(service);
+    const isSame = known?.retiring === retiring && sameOctets(known.holds, holds);
+    if (!isSame) this.#changed(service);
   }
 
   #beat(): void {

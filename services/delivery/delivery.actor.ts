@@ -97,6 +97,7 @@ export class Delivery {
     this.#sites = new Sites(context, {
       connectionsMax: delivery.connectionsMax,
       shardOf: (siteKey) => shardOf(siteKey, delivery.shards),
+      isOurs: (shard) => this.#shards.isOurs(shard),
     });
     this.#shards = new Shards({
       link,

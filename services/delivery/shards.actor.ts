@@ -1,5 +1,6 @@
 // Serves the shards that are ours: follows who is alive, subscribes, and hands over without a gap. A shard is handed over
-// when none of its connections is open any more: then the next owner may open as many as the site's limit allows.
+// when none of its connections is open any more: then the next owner may open as many as the site's limit allows. Until that
+// one has subscribed, jobs that come to us are given back at once: a job that nobody hears is missed only after seconds.
 //
 // Fails: when the server does not confirm our heartbeats, the lease ends before the others think that we are gone; all
 // connections are closed then, and shards are taken again when everybody who lives has been heard.
@@ -14,6 +15,8 @@ const OWNERS = 'queue';
 const SETTLE_MS = LEASE_MS + 500;
 /** What the server confirmed longer ago says too little about who has which shard now. */
 const FRESH_MS = 300;
+/** The next owner has subscribed within this, and owners of mail do not send to us any more. */
+const GIVEN_MS = 500;
 
 export interface ShardsOptions {
   link: Link;
@@ -33,6 +36,8 @@ export class Shards {
   readonly #presence: Presence;
   readonly #subscriptions = new Map<number, LinkSubscription>();
   readonly #leaving = new Set<number>();
+  /** Shards that are not ours any more and whose jobs may still come to us, with the end of that (performance.now). */
+  readonly #given = new Map<number, number>();
   #lease: 'new' | 'none' | 'held' = 'new';
   /** No shard is taken before (performance.now). */
   #takesFromMs = 0;
@@ -48,7 +53,12 @@ export class Shards {
 
   /** Shards that are served now. */
   get held(): number {
-    return this.#subscriptions.size;
+    return this.#subscriptions.size - this.#leaving.size - this.#given.size;
+  }
+
+  /** False when what comes for the shard must be given back. */
+  isOurs(shard: number): boolean {
+    return this.#subscriptions.has(shard) && !this.#leaving.has(shard) && !this.#given.has(shard);
   }
 
   /** Whether anybody lives who owns mail, or will after one that died. */
@@ -73,6 +83,7 @@ export class Shards {
 
   /** Leaves every shard; others take over as soon as each is cleared. */
   leaveAll(): void {
+    this.#presence.retire();
     this.#feed({ kind: 'stopped' });
   }
 
@@ -85,6 +96,7 @@ export class Shards {
   sweep(): void {
     this.#watchLease();
     if (this.#lease === 'held' && this.#view === 'stale') void this.#look();
+    for (const [shard, untilMs] of this.#given) if (untilMs < performance.now()) this.#unsubscribe(shard);
     if (this.#leaving.size === 0) return;
     this.#options.drain(this.#leaving);
     const busy = this.#options.busy(this.#leaving);
@@ -129,15 +141,17 @@ export class Shards {
     for (const effect of receive(this.#state, input)) {
       switch (effect.kind) {
         case 'subscribe': {
-          this.#leaving.delete(effect.shard);
+          if (this.#leaving.delete(effect.shard) || this.#given.delete(effect.shard)) break;
           const subject = subjects.deliver(effect.shard);
           this.#subscriptions.set(effect.shard, link.subscribe(subject, onJobs, { workerGroup: SERVICE }));
           break;
         }
         case 'leave':
-          this.#unsubscribe(effect.shard);
           this.#leaving.add(effect.shard);
           left.add(effect.shard);
+          break;
+        case 'giveAway':
+          this.#given.set(effect.shard, performance.now() + GIVEN_MS);
           break;
         case 'drop':
           this.#unsubscribe(effect.shard);
@@ -153,5 +167,6 @@ export class Shards {
   #unsubscribe(shard: number): void {
     this.#subscriptions.get(shard)?.unsubscribe();
     this.#subscriptions.delete(shard);
+    this.#given.delete(shard);
   }
 }

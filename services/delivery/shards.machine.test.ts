@@ -20,7 +20,11 @@ const ALL = bitmapOf(
   SHARDS,
 );
 
-const member = (instance: string, holds: Uint8Array): ShardMember => ({ instance, holds });
+const member = (instance: string, holds: Uint8Array): ShardMember => ({
+  instance,
+  holds,
+  retiring: false,
+});
 const viewed = (...members: ShardMember[]): ShardsInput => ({ kind: 'viewed', members });
 
 /** Shards that are placed with `self` among `instances`. */
@@ -51,7 +55,10 @@ describe('the shards of a worker', () => {
     expect(receive(fresh, viewed(member('a', holdsOf(old)), member('b', NONE)))).toEqual([]);
     expect(shardsOf(receive(old, viewed(member('a', ALL), member('b', NONE))), 'leave')).toEqual(theirs);
     expect(holdsOf(old)).toEqual(ALL);
-    expect(receive(old, { kind: 'cleared', shard: theirs[0]! })).toEqual([{ kind: 'announce' }]);
+    expect(receive(old, { kind: 'cleared', shard: theirs[0]! })).toEqual([
+      { kind: 'giveAway', shard: theirs[0] },
+      { kind: 'announce' },
+    ]);
     const took = receive(fresh, viewed(member('a', holdsOf(old)), member('b', NONE)));
     expect(shardsOf(took, 'subscribe')).toEqual([theirs[0]]);
   });
@@ -73,6 +80,18 @@ describe('the shards of a worker', () => {
     expect(receive(state, viewed(member('a', NONE)))).toEqual([]);
     for (const shard of ours) receive(state, { kind: 'cleared', shard });
     expect(holdsOf(state)).toEqual(NONE);
+  });
+
+  test('of a worker that stops go to the others, each when it has let go of it', () => {
+    const state = newShards('a', SHARDS);
+    const theirs = placed('b', ['a', 'b']);
+    receive(state, viewed(member('a', NONE), member('b', bitmapOf(theirs, SHARDS))));
+    const some = bitmapOf(theirs.slice(1), SHARDS);
+    const effects = receive(
+      state,
+      viewed(member('a', holdsOf(state)), { ...member('b', some), retiring: true }),
+    );
+    expect(shardsOf(effects, 'subscribe')).toEqual([theirs[0]]);
   });
 
   test('are all dropped when the lease has ended, and may be taken again', () => {

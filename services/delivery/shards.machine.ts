@@ -27,6 +27,8 @@ export interface ShardsState {
 export interface ShardMember {
   readonly instance: string;
   readonly holds: Uint8Array;
+  /** It takes nothing any more; what it holds is not free yet. */
+  readonly retiring: boolean;
 }
 
 export type ShardsInput =
@@ -40,8 +42,10 @@ export type ShardsInput =
 
 export type ShardsEffect =
   | { kind: 'subscribe'; shard: number }
-  /** Unsubscribe, give back what waits, and say `cleared` when the rest is done. */
+  /** Give back what waits and what comes, and say `cleared` when the rest is done. */
   | { kind: 'leave'; shard: number }
+  /** Nothing is left of the shard; what still comes is given back for a while. */
+  | { kind: 'giveAway'; shard: number }
   /** Unsubscribe; nothing of the shard goes on. */
   | { kind: 'drop'; shard: number }
   /** What we hold changed: all must know at once. */
@@ -59,7 +63,7 @@ export function receive(state: ShardsState, input: ShardsInput): ShardsEffect[] 
     case 'cleared':
       if (state.phases[input.shard] !== 'leaving') return [];
       state.phases[input.shard] = 'away';
-      return [{ kind: 'announce' }];
+      return [{ kind: 'giveAway', shard: input.shard }, { kind: 'announce' }];
     case 'leaseEnded':
       return dropAll(state);
     case 'stopped':
@@ -70,7 +74,7 @@ export function receive(state: ShardsState, input: ShardsInput): ShardsEffect[] 
 
 function place(state: ShardsState, members: readonly ShardMember[]): ShardsEffect[] {
   const effects: ShardsEffect[] = [];
-  const instances = members.map((member) => member.instance);
+  const instances = members.filter((member) => !member.retiring).map((member) => member.instance);
   const others = members.filter((member) => member.instance !== state.self);
   let announce = false;
   for (let shard = 0; shard < state.phases.length; shard++) {

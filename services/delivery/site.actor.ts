@@ -106,7 +106,11 @@ export class SiteActor {
   }
 
   /** New jobs for the site; the route that came with them is the newest. */
-  arrived(site: Site, attempts: readonly Attempt[]): void {
+  arrived(site: Site, attempts: readonly Attempt[], how: 'take' | 'give back'): void {
+    if (how === 'give back') {
+      this.#giveBack(attempts, 'handed over');
+      return;
+    }
     this.site = site;
     const nowMs = this.#context.now();
     this.#usedAtMs = nowMs;
@@ -250,7 +254,7 @@ export class SiteActor {
     return standing(this.#state, this.#context.policy, this.#worker);
   }
 
-  #giveBack(attempts: Attempt[], cause: ReturnCause): void {
+  #giveBack(attempts: readonly Attempt[], cause: ReturnCause): void {
     const reply = replyOf(cause, this.#standing().reason);
     const partitions = new Set<number>();
     for (const attempt of attempts) {

@@ -26,21 +26,25 @@ export interface SitesOptions {
   /** Of all sites together; slots of the Maildir gateway do not count. */
   connectionsMax: number;
   shardOf: (siteKey: string) => number;
+  /** False when another worker has the shard, or is about to take it. */
+  isOurs: (shard: number) => boolean;
 }
 
 export class Sites {
   readonly #context: SiteContext;
   readonly #shardOf: (siteKey: string) => number;
+  readonly #isOurs: (shard: number) => boolean;
   readonly #sites = new Map<string, SiteActor>();
   #budget: BudgetState;
   /** `next` is being followed: what changes meanwhile is seen by it. */
   #sharing = false;
 
-  constructor(context: SharedContext, { connectionsMax, shardOf }: SitesOptions) {
+  constructor(context: SharedContext, { connectionsMax, shardOf, isOurs }: SitesOptions) {
     const room = (site: SiteActor) => this.#room(site);
     this.#context = { ...context, room, onNeed: (site) => this.#needs(site) };
     this.#budget = newBudget(connectionsMax);
     this.#shardOf = shardOf;
+    this.#isOurs = isOurs;
   }
 
   arrived(site: Site, attempts: readonly Attempt[]): void {
@@ -49,7 +53,7 @@ export class Sites {
       actor = new SiteActor(site, this.#shardOf(site.key), this.#context);
       this.#sites.set(site.key, actor);
     }
-    actor.arrived(site, attempts);
+    actor.arrived(site, attempts, this.#isOurs(actor.shard) ? 'take' : 'give back');
   }
 
   /** Gives back what waits in the sites of these shards and closes their idle connections. */

@@ -43,7 +43,14 @@ export class CutLink {
 
   cut(): void {
     const { instance } = this;
-    const goodbye = { service: 'queue', instance, startedAtMs: 0, leaving: true, holds: Buffer.alloc(0) };
+    const goodbye = {
+      service: 'queue',
+      instance,
+      startedAtMs: 0,
+      leaving: true,
+      retiring: false,
+      holds: Buffer.alloc(0),
+    };
     this.publish(subjects.presence('queue'), Presence.encode(goodbye).finish());
     this.#isCut = true;
   }

@@ -166,6 +166,8 @@ export interface Presence {
   leaving: boolean;
   /** What it still holds (partitions of a queue instance, shards of a delivery worker): bitmap, bit i of byte i>>3. */
   holds: Buffer;
+  /** It stops: it takes nothing any more, and what it holds is for the others as soon as it has let go. */
+  retiring: boolean;
 }
 
 function createBaseJobBatch(): JobBatch {
@@ -1158,7 +1160,7 @@ export const InflightAttempt: MessageFns<InflightAttempt> = {
 };
 
 function createBasePresence(): Presence {
-  return { service: "", instance: "", startedAtMs: 0, leaving: false, holds: Buffer.alloc(0) };
+  return { service: "", instance: "", startedAtMs: 0, leaving: false, holds: Buffer.alloc(0), retiring: false };
 }
 
 export const Presence: MessageFns<Presence> = {
@@ -1177,6 +1179,9 @@ export const Presence: MessageFns<Presence> = {
     }
     if (message.holds.length !== 0) {
       writer.uint32(42).bytes(message.holds);
+    }
+    if (message.retiring !== false) {
+      writer.uint32(48).bool(message.retiring);
     }
     return writer;
   },
@@ -1232,6 +1237,14 @@ export const Presence: MessageFns<Presence> = {
             }
 
             message.holds = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.retiring = reader.bool();
             continue;
           }
         }
