@@ -34,6 +34,13 @@ async function buildPostriderImage(base: string | undefined): Promise<string> {
   return name;
 }
 
+/** What earlier builds left without a name; the newest may be another build's that runs now, and is a cache for the next. */
+async function removeLeftovers(): Promise<void> {
+  for (const label of ['postrider.image', 'org.opencontainers.image.title=Postrider']) {
+    await docker(['image', 'prune', '--force', '--filter', `label=${label}`, '--filter', 'until=1h']);
+  }
+}
+
 const { values } = parseArgs({
   options: { nats: { type: 'boolean' }, 'home-made-base': { type: 'boolean' } },
 });
@@ -41,6 +48,7 @@ try {
   const base = values['home-made-base'] ? await homeMadeBase(say) : undefined;
   console.log(await buildPostriderImage(base));
   if (values.nats) console.log(await buildNatsImage(say));
+  await removeLeftovers();
 } catch (error) {
   say((error as Error).message);
   process.exitCode = 1;

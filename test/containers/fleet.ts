@@ -11,11 +11,23 @@ import { readMetric } from '#kit/cluster-metrics.ts';
 import type { ServiceName } from '#kit/cluster-process.ts';
 import { podPrograms } from '#kit/pod-programs.ts';
 import { askingCommand, type PodAnswers, type Question } from '#kit/pod-questions.ts';
+import { type NatsUser, natsUsers } from '#libs/nats/permissions.ts';
 import { engine, makeNetwork, makeVolume, publishedPort, sweep } from './engine.ts';
 import { eventually } from './eventually.ts';
-import { HardenedContainer } from './hardened-container.ts';
+import { HardenedContainer, type Mount } from './hardened-container.ts';
 import type { Images } from './images.ts';
-import { DOMAIN, NATS_NODES, natsSettings, PORT, SINK, SITES, serviceSettings } from './settings.ts';
+import { runToEnd } from './one-shot.ts';
+import {
+  CREDENTIALS,
+  DOMAIN,
+  NATS_NODES,
+  natsSettings,
+  PORT,
+  passwordOf,
+  SINK,
+  SITES,
+  serviceSettings,
+} from './settings.ts';
 
 const LOGS = fileURLToPath(new URL('../../var/test/containers', import.meta.url));
 const START_MS_MAX = 60_000;
@@ -55,7 +67,23 @@ export class Fleet {
     const files = podPrograms();
     for (const [name, text] of Object.entries(files)) writeFileSync(join(programs, name), text);
     writeFileSync(join(this.#folder, 'postrider.yaml'), serviceSettings());
+    for (const user of natsUsers) this.#writeCredentials(user);
     for (const node of NATS_NODES) writeFileSync(join(this.#folder, `${node}.conf`), natsSettings(node));
+  }
+
+  #writeCredentials(user: NatsUser): void {
+    const folder = join(this.#folder, user);
+    mkdirSync(folder, { mode: 0o755 });
+    writeFileSync(join(folder, 'user'), user);
+    writeFileSync(join(folder, 'password'), passwordOf(user));
+  }
+
+  /** What everybody has who speaks with NATS: the configuration, and who it is. */
+  #mounts(user: NatsUser): Mount[] {
+    return [
+      { source: join(this.#folder, 'postrider.yaml'), target: '/etc/postrider/postrider.yaml', mode: 'ro' },
+      { source: join(this.#folder, user), target: CREDENTIALS, mode: 'ro' },
+    ];
   }
 
   /** Resolves when every service is ready and owns its share. */
@@ -64,6 +92,7 @@ export class Fleet {
     try {
       await Promise.all(NATS_NODES.map((node) => fleet.#startNats(node)));
       await fleet.#natsHealthy();
+      await fleet.#provision();
       await fleet.#startSink();
       const services = Object.entries(counts) as [ServiceName, number][];
       await Promise.all(services.flatMap(([name, count]) => fleet.add(name, count)));
@@ -112,6 +141,17 @@ export class Fleet {
       await eventually(() => isHealthy(node), START_MS_MAX, `${node.name} is healthy`);
   }
 
+  /** As a chart's Job does before the services start. */
+  async #provision(): Promise<void> {
+    const { exitCode, output } = await runToEnd({
+      image: this.#images.postrider,
+      network: this.network,
+      command: ['postrider', 'provision'],
+      mounts: this.#mounts('provision'),
+    });
+    if (exitCode !== 0) throw new Error(`postrider provision ended with ${exitCode}:\n${output}`);
+  }
+
   #pod(name: string, args: readonly (string | number)[], sign: string): Promise<Member> {
     const container = new HardenedContainer(this.#images.postrider, {
       network: this.network,
@@ -149,12 +189,11 @@ export class Fleet {
       Array.from({ length: count }, async () => {
         this.#named += 1;
         const name = `${service}-${this.#named}`;
-        const settings = join(this.#folder, 'postrider.yaml');
         const aliases = [service, name];
         const container = new HardenedContainer(this.#images.postrider, { network: this.network, aliases })
           .withCommand([`postrider-${service}`])
           .withExposedPorts(PORT.health, PORT.metrics)
-          .withBindMounts([{ source: settings, target: '/etc/postrider/postrider.yaml', mode: 'ro' }]);
+          .withBindMounts(this.#mounts(service));
         const member = await this.#run(name, container, '"msg":"ready"');
         this.#members.set(service, [...this.members(service), member]);
       }),
@@ -241,6 +280,12 @@ export class Fleet {
     );
     const ids = lines.map((line) => /"queue_id":"([^"]+)"/.exec(line)?.[1]);
     return new Set(ids.filter((id) => id !== undefined));
+  }
+
+  /** What any nats-server refused anybody. */
+  refusals(): string[] {
+    const lines = [...this.#containers.values()].flatMap(({ log }) => log.split('\n'));
+    return lines.filter((line) => /permissions? violation|authorization violation/i.test(line));
   }
 
   async close(): Promise<void> {

@@ -10,6 +10,13 @@ export interface Placement {
   aliases: readonly string[];
 }
 
+export interface Mount {
+  /** A file or folder of this machine, or a volume. */
+  source: string;
+  target: string;
+  mode: 'ro' | 'rw';
+}
+
 export class HardenedContainer extends GenericContainer {
   /** All that it printed. */
   log = '';

@@ -3,7 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { GenericContainer } from 'testcontainers';
 import { connectHealth } from '#libs/rpc/health-client.ts';
+import { baseName } from '../../deploy/image/build-base.ts';
 import { engine, makeNetwork, publishedPort, sweep } from './engine.ts';
 import { eventually } from './eventually.ts';
 import { HardenedContainer } from './hardened-container.ts';
@@ -94,6 +96,23 @@ describe('The image', () => {
     );
     expect(exitCode).toBe(1);
   });
+});
+
+describe('BuildKit', () => {
+  test(
+    'builds it as the classic builder does',
+    async () => {
+      const name = 'postrider-test-buildkit:containers';
+      const build = GenericContainer.fromDockerfile(process.cwd(), 'deploy/Dockerfile').withBuildkit();
+      await build.withBuildArgs({ NODE_IMAGE: baseName() }).build(name, { deleteOnExit: false });
+      const command = ['postrider-queue', '--help'];
+      const { exitCode, output } = await runToEnd({ image: name, network, command });
+      await (await engine()).getImage(name).remove();
+      expect(output).toContain('Usage: postrider queue');
+      expect(exitCode).toBe(0);
+    },
+    BUILD_MS_MAX,
+  );
 });
 
 describe('A service that finds no NATS', () => {

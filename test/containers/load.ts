@@ -12,19 +12,33 @@ const STEADY_MAILS = 150;
 const FLOWS_MS_MAX = 60_000;
 const SETTLED_MS_MAX = 90_000;
 
-export interface Outcome {
-  ledger: Ledger;
-  /** From the moment at which a mail was due to be sent to its arrival. */
-  delaysMs: { median: number; longest: number };
+/** From the moments at which mails were due to be sent to their arrival, in milliseconds. */
+export interface Delays {
+  median: number;
+  longest: number;
 }
 
-/** Runs `happen` under load; `name` begins the tokens of its mails. */
-export async function underLoad(fleet: Fleet, name: string, happen: () => Promise<void>): Promise<Outcome> {
+export interface Outcome {
+  ledger: Ledger;
+  /** By step. */
+  delaysMs: Record<string, Delays>;
+}
+
+/** What happens, in steps; each by its name. */
+export type Steps = Record<string, () => Promise<void>>;
+
+/** Takes the steps under load, with a while of steady sending before each; `name` begins the tokens of the mails. */
+export async function underLoad(fleet: Fleet, name: string, steps: Steps): Promise<Outcome> {
   await fleet.ask(SINK.name, 'delays');
   await fleet.startSender(name, PER_SECOND);
+  const delaysMs: Record<string, Delays> = {};
   await flows(fleet, STEADY_MAILS);
-  await happen();
-  await flows(fleet, STEADY_MAILS);
+  delaysMs.before = await delays(fleet);
+  for (const [step, take] of Object.entries(steps)) {
+    await take();
+    await flows(fleet, STEADY_MAILS);
+    delaysMs[step] = await delays(fleet);
+  }
   await fleet.ask(name, 'stop');
   await eventually(
     async () => {
@@ -38,15 +52,25 @@ export async function underLoad(fleet: Fleet, name: string, happen: () => Promis
   // What is not settled in time is in the ledger as lost.
   const isEmpty = async () => (await fleet.sumOf('queue', 'postrider_queue_mails')) === 0;
   await eventually(isEmpty, SETTLED_MS_MAX, 'the queue is empty').catch(() => undefined);
-  const delays = (await fleet.ask(SINK.name, 'delays')).sort((a, b) => a - b);
   const arrivals = arrivalsOf(name, await fleet.ask(SINK.name, 'arrivals'));
   const half = senderHalf(await fleet.ask(name, 'ledger'));
   const mine = new Set(arrivals.flatMap(({ queueIds }) => queueIds));
   const inDoubt = new Set([...fleet.inDoubt()].filter((id) => mine.has(id)));
   const ledger = ledgerOf(half, arrivals, inDoubt);
-  const [median = 0, longest = 0] = [delays[Math.floor(delays.length / 2)], delays.at(-1)];
-  console.info(`${name}\n${ledgerText(ledger)}delays: median ${median} ms, longest ${longest} ms`);
-  return { ledger, delaysMs: { median, longest } };
+  console.info(`${name}\n${ledgerText(ledger)}${delaysText(delaysMs)}`);
+  return { ledger, delaysMs };
+}
+
+/** Of the mails that have arrived since this was asked last. */
+async function delays(fleet: Fleet): Promise<Delays> {
+  const sorted = (await fleet.ask(SINK.name, 'delays')).sort((a, b) => a - b);
+  return { median: sorted[Math.floor(sorted.length / 2)] ?? 0, longest: sorted.at(-1) ?? 0 };
+}
+
+function delaysText(delaysMs: Record<string, Delays>): string {
+  const line = ([step, { median, longest }]: [string, Delays]) =>
+    `${step.padEnd(20)} median ${median} ms, longest ${longest} ms\n`;
+  return `delay of mails\n${Object.entries(delaysMs).map(line).join('')}`;
 }
 
 /** Resolves when so many more mails have arrived. */

@@ -1,6 +1,6 @@
 // A program in a container that runs to its end.
 import { engine } from './engine.ts';
-import { HardenedContainer } from './hardened-container.ts';
+import { HardenedContainer, type Mount } from './hardened-container.ts';
 import { Ended } from './startup-checks.ts';
 
 export interface Ending {
@@ -13,13 +13,15 @@ export interface OneShot {
   image: string;
   network: string;
   command: readonly string[];
+  mounts?: readonly Mount[];
 }
 
 /** Rejects when there is no such program. */
-export async function runToEnd({ image, network, command }: OneShot): Promise<Ending> {
+export async function runToEnd({ image, network, command, mounts = [] }: OneShot): Promise<Ending> {
   const container = new HardenedContainer(image, { network, aliases: [] });
   const started = await container
     .withCommand([...command])
+    .withBindMounts([...mounts])
     .withWaitStrategy(new Ended())
     .start();
   const ended = (await engine()).getContainer(started.getId());

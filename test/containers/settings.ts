@@ -2,6 +2,7 @@
 // nats-server.
 import { stringify } from 'yaml';
 import type { ConfigInput } from '#kit/cluster.ts';
+import { authorizationText, type NatsUser, natsUsers } from '#libs/nats/permissions.ts';
 
 export const PORT = { smtp: 2525, health: 8086, metrics: 9464, nats: 4222, natsMonitor: 8222 } as const;
 export const NATS_NODES = ['nats-0', 'nats-1', 'nats-2'] as const;
@@ -9,6 +10,13 @@ export const NATS_NODES = ['nats-0', 'nats-1', 'nats-2'] as const;
 export const SITES = 32;
 export const SINK = { name: 'sink', firstPort: 2601 } as const;
 export const DOMAIN = 'containers.test';
+
+/** Where everybody finds who it is to NATS, as files "user" and "password". */
+export const CREDENTIALS = '/etc/postrider/nats';
+const SPOOL_STREAMS = 3;
+
+/** No secret: the network is gone with the test. */
+export const passwordOf = (user: NatsUser): string => `password-of-${user}`;
 
 const everyService = (port: number) => ({ ingress: port, queue: port, resolver: port, delivery: port });
 
@@ -23,8 +31,10 @@ export function serviceSettings(): string {
     })),
     nats: {
       url: NATS_NODES.map((node) => `nats://${node}:${PORT.nats}`).join(','),
+      credentials: { userFile: `${CREDENTIALS}/user`, passwordFile: `${CREDENTIALS}/password` },
+      provision: 'check',
       replicas: 3,
-      spoolStreams: 3,
+      spoolStreams: SPOOL_STREAMS,
       spoolSizeMax: '512 MiB',
     },
     retry: { schedule: ['1 s', '2 s', '5 s'] },
@@ -38,6 +48,11 @@ export function serviceSettings(): string {
 
 /** One node of the cluster; its name is its alias in the network. */
 export function natsSettings(node: string): string {
+  const logins = Object.fromEntries(natsUsers.map((user) => [user, { password: passwordOf(user) }]));
+  const users = authorizationText(
+    { spoolStreams: SPOOL_STREAMS },
+    logins as Record<NatsUser, { password: string }>,
+  );
   const routes = NATS_NODES.map((name) => `nats-route://${name}:6222`).join(', ');
   return `
 server_name: ${node}
@@ -48,5 +63,5 @@ lame_duck_grace_period: 2s
 lame_duck_duration: 30s
 cluster { name: postrider, port: 6222, routes: [${routes}] }
 jetstream { store_dir: /data, sync_interval: always, max_mem: 64MB, max_file: 8GB }
-`;
+${users}`;
 }
