@@ -26,11 +26,23 @@ kubectl() { "$BIN/kubectl" --kubeconfig "$STATE/admin.kubeconfig" "$@"; }
 containers() { ctr --address "$SOCKET" --namespace k8s.io "$@"; }
 inside() { nsenter --net="/run/netns/$NETWORK" "$@"; }
 
+# What outlives this script must not keep the caller's files open: a lock or a pipe among them would never be let go.
+close_inherited() {
+  local fd
+  for fd in "/proc/$BASHPID/fd/"*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || eval "exec $fd>&-"
+  done
+}
+
 # Starts a program inside the network; its log and its pid are named after it.
 start() {
   local name=$1; shift
-  # Nothing but the program itself, so that its pid is the one that is noted.
-  PATH=$BIN:$PATH nsenter --net="/run/netns/$NETWORK" setsid "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null &
+  (
+    close_inherited
+    # Nothing but the program itself, so that its pid is the one that is noted.
+    PATH=$BIN:$PATH exec nsenter --net="/run/netns/$NETWORK" setsid "$@"
+  ) >>"$STATE/log/$name.log" 2>&1 </dev/null &
   echo $! >"$STATE/pid/$name"
 }
 
