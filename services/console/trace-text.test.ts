@@ -106,6 +106,12 @@ describe('The traces of a mail', () => {
     expect(names).toEqual(['smtp accept', '├ queue mail', '└ resolve', 'queue outcome']);
   });
 
+  test('have no host and no TLS where a mail went into a Maildir', () => {
+    const attributes = { ...DEFERRED.attributes, 'mail.site': 'maildir:/mail', 'mail.outcome': 'delivered' };
+    const text = tracesText(MAIL, [{ ...DEFERRED, attributes }]);
+    expect(text).toContain('  attempt 1, to maildir:/mail, waited 3 ms, delivered\n');
+  });
+
   test('say of a span of somebody else what it says, without what a terminal would act on', () => {
     const other = span({
       name: 'check\u001b[2J',

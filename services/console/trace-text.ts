@@ -119,6 +119,8 @@ function replyText({ attributes }: TraceSpan, by: string): string {
 }
 
 const tlsText = (span: TraceSpan) => said(span, 'tls.protocol.version') || 'no TLS';
+/** Nobody replies there: what stands in the span is ours. */
+const isMaildir = ({ attributes }: TraceSpan) => String(attributes['mail.site']).startsWith('maildir:');
 const numberOf = (value: AttributeValue | undefined) => (typeof value === 'number' ? value : undefined);
 
 const WORDS: Record<string, (span: TraceSpan) => string[]> = {
@@ -150,9 +152,9 @@ const WORDS: Record<string, (span: TraceSpan) => string[]> = {
   'deliver attempt': (span) => [
     said(span, 'mail.attempt', 'attempt '),
     said(span, 'mail.site', 'to '),
-    tlsText(span),
+    isMaildir(span) ? '' : tlsText(span),
     time(span, 'mail.wait_ms', 'waited'),
-    replyText(span, `from ${said(span, 'server.address') || 'the host'}`),
+    isMaildir(span) ? '' : replyText(span, `from ${said(span, 'server.address') || 'the host'}`),
     said(span, 'mail.outcome'),
   ],
   'queue outcome': (span) => [
