@@ -140,21 +140,21 @@ async function underLoad(prefix: string, disturb: () => Promise<void>): Promise<
   if (ledger.lost.length > 0 || ledger.duplicates > 0 || ledger.strangers.length > 0) {
     throw new Error(`${ledgerText(ledger)}\n${cluster.logTails()}`);
   }
-  expect(longestMs).toBeLessThan(30_000);
+  expect(longestMs).toBeLessThan(40_000);
 }
 
 describe('With three copies', () => {
-  test.each(['SPOOL_0', 'QUEUE'])(
-    'kill -9 of the leader of %s loses nothing and sends nothing twice',
-    async (stream) => {
-      await underLoad(`kill-${stream.slice(0, 5).toLowerCase()}`, async () => {
+  test('kill -9 of the leaders of SPOOL_0 and of QUEUE loses nothing and sends nothing twice', async () => {
+    await underLoad('kill', async () => {
+      for (const stream of ['SPOOL_0', 'QUEUE']) {
         const server = servers.named((await placementOf(stream)).leader);
         await server.kill('SIGKILL');
         await pause(DEAD_MS);
         await server.restart();
-      });
-    },
-  );
+        await untilMailFlows();
+      }
+    });
+  });
 
   test('a rolling restart of all servers loses nothing and sends nothing twice', async () => {
     await underLoad('rolling', async () => {
