@@ -5,7 +5,7 @@ import { senderHalf } from '#kit/pod-programs.ts';
 import { waitUntil } from '#kit/wait-until.ts';
 import { CommandFailed, Kubectl } from './commands.ts';
 import { evict, isReady, podsOf } from './evictions.ts';
-import { ask, SENDER, SINK, startSender, startSink } from './load-pods.ts';
+import { ask, DOMAIN, SENDER, SINK, startSender, startSink } from './load-pods.ts';
 import { HEAD, Release, SERVICES } from './release.ts';
 
 export interface CheckOptions {
@@ -45,6 +45,7 @@ export class CheckRun {
   async run(): Promise<CheckResult> {
     await this.#install();
     await this.#step('policies let nobody in who has no business', () => this.#policies());
+    await this.#step("the operator's commands in a pod", () => this.#commands());
     await this.#underLoad('nothing happens', () => this.#watched());
     await this.#underLoad('delivery 1 -> 4', () => this.#release.scaleDelivery(4));
     await this.#underLoad('delivery 4 -> 2', () => this.#release.scaleDelivery(2));
@@ -134,6 +135,19 @@ export class CheckRun {
     }
   }
 
+  async #commands(): Promise<void> {
+    await this.#isQueueEmpty();
+    await this.#postrider('trace', 'force', DOMAIN, '--for', '1min', '--reason', 'check');
+    const forced = await this.#postrider('trace', 'ls');
+    if (!forced.includes(DOMAIN)) throw new CommandFailed(`trace ls does not list ${DOMAIN}:\n${forced}`);
+    await this.#postrider('trace', 'stop', DOMAIN);
+  }
+
+  /** The command line in a pod of queue. */
+  #postrider(...args: string[]): Promise<string> {
+    return this.#kubectl.run('exec', `deployment/${HEAD}-queue`, '--', 'postrider', ...args);
+  }
+
   async #reaches(from: string, host: string, port: number): Promise<boolean> {
     const program = [
       `const socket = (await import('node:net')).connect({ host: '${host}', port: ${port}, timeout: 2000 });`,
@@ -191,8 +205,7 @@ export class CheckRun {
   }
 
   async #isQueueEmpty(): Promise<boolean> {
-    const listing = ['postrider', 'queue', 'ls', '--json'];
-    const said = await this.#kubectl.run('exec', `deployment/${HEAD}-queue`, '--', ...listing);
+    const said = await this.#postrider('queue', 'ls', '--json');
     return (JSON.parse(said) as { mails: unknown[] }).mails.length === 0;
   }
 
