@@ -15,8 +15,8 @@ import type { Link, LinkSubscription } from './link.ts';
 export interface Member {
   readonly instance: string;
   readonly holds: Uint8Array;
-  /** It stops, and takes nothing any more. */
-  readonly retiring: boolean;
+  /** It takes nothing now: it stops, or has just come. */
+  readonly passive: boolean;
 }
 
 export interface PresenceOptions {
@@ -24,6 +24,8 @@ export interface PresenceOptions {
   /** Services whose instances are followed; our own need not be among them. */
   watch: readonly string[];
   holds: () => Uint8Array;
+  /** True while nothing is for us; never when absent. */
+  isPassive?: () => boolean;
 }
 
 const BEAT_MS = 1000;
@@ -37,7 +39,7 @@ export const LEASE_MS = 3500;
 
 interface Seen {
   holds: Uint8Array;
-  retiring: boolean;
+  passive: boolean;
   heardAtMs: number;
 }
 
@@ -51,7 +53,6 @@ export class Presence {
   #subscriptions: LinkSubscription[] = [];
   #timer: NodeJS.Timeout | undefined;
   #state: 'new' | 'here' | 'left' = 'new';
-  #retiring = false;
   #confirmedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(link: Link, options: PresenceOptions) {
@@ -78,14 +79,14 @@ export class Presence {
   /** Live instances of a watched service, in no order. */
   members(service: string): Member[] {
     const members: Member[] = [];
-    for (const [instance, { holds, retiring }] of this.#seen.get(service) ?? []) {
-      members.push({ instance, holds, retiring });
+    for (const [instance, { holds, passive }] of this.#seen.get(service) ?? []) {
+      members.push({ instance, holds, passive });
     }
     if (service === this.#options.service && this.#state === 'here') {
       members.push({
         instance: this.#link.instance,
         holds: this.#options.holds(),
-        retiring: this.#retiring,
+        passive: this.#options.isPassive?.() ?? false,
       });
     }
     return members;
@@ -101,15 +102,9 @@ export class Presence {
     this.#onChange.push(hear);
   }
 
-  /** What we hold has changed. */
+  /** What we hold has changed, or whether we are passive. */
   announceNow(): void {
     if (this.#state === 'here') this.#say(false);
-  }
-
-  /** Says that we take nothing any more: what we hold is for the others. */
-  retire(): void {
-    this.#retiring = true;
-    this.announceNow();
   }
 
   /** Says goodbye. */
@@ -129,13 +124,13 @@ export class Presence {
       startedAtMs: this.#startedAtMs,
       leaving,
       holds: Buffer.from(holds()),
-      retiring: this.#retiring,
+      passive: this.#options.isPassive?.() ?? false,
     });
     this.#link.publish(subjects.presence(service), message.finish());
   }
 
   #heard(service: string, message: PresenceMessage): void {
-    const { instance, holds, leaving, retiring } = message;
+    const { instance, holds, leaving, passive } = message;
     const members = this.#seen.get(service)!;
     if (instance === this.#link.instance || this.#gone.has(instance)) return;
     if (leaving) {
@@ -145,9 +140,9 @@ export class Presence {
       return;
     }
     const known = members.get(instance);
-    members.set(instance, { holds, retiring, heardAtMs: performance.now() });
+    members.set(instance, { holds, passive, heardAtMs: performance.now() });
     if (known === undefined && service === this.#options.service) this.announceNow();
-    const isSame = known?.retiring === retiring && sameOctets(known.holds, holds);
+    const isSame = known?.passive === passive && sameOctets(known.holds, holds);
     if (!isSame) this.#changed(service);
   }
 

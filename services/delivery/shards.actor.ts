@@ -15,6 +15,11 @@ const OWNERS = 'queue';
 const SETTLE_MS = LEASE_MS + 500;
 /** What the server confirmed longer ago says too little about who has which shard now. */
 const FRESH_MS = 300;
+/**
+ * The others know for so long that we are there before we take what may be somebody else's: more than FRESH_MS for what they
+ * know, and as much for what we do.
+ */
+const KNOWN_FIRST_MS = 1000;
 /** The next owner has subscribed within this, and owners of mail do not send to us any more. */
 const GIVEN_MS = 500;
 
@@ -41,6 +46,7 @@ export class Shards {
   #lease: 'new' | 'none' | 'held' = 'new';
   /** No shard is taken before (performance.now). */
   #takesFromMs = 0;
+  #wasPassive = false;
   #view: 'seen' | 'stale' | 'asking' = 'stale';
 
   constructor(options: ShardsOptions) {
@@ -48,7 +54,12 @@ export class Shards {
     this.#options = options;
     this.#state = newShards(link.instance, shards);
     const holds = () => holdsOf(this.#state);
-    this.#presence = new Presence(link, { service: SERVICE, watch: [SERVICE, OWNERS], holds });
+    this.#presence = new Presence(link, {
+      service: SERVICE,
+      watch: [SERVICE, OWNERS],
+      holds,
+      isPassive: () => this.#isPassive,
+    });
   }
 
   /** Shards that are served now. */
@@ -83,8 +94,8 @@ export class Shards {
 
   /** Leaves every shard; others take over as soon as each is cleared. */
   leaveAll(): void {
-    this.#presence.retire();
     this.#feed({ kind: 'stopped' });
+    this.#presence.announceNow();
   }
 
   /** Says goodbye: for the others we are gone. */
@@ -94,7 +105,10 @@ export class Shards {
 
   /** Called several times a second, before anything else is done for the connections. */
   sweep(): void {
+    const wasPassive = this.#wasPassive;
     this.#watchLease();
+    this.#wasPassive = this.#isPassive;
+    if (wasPassive && !this.#wasPassive) this.#presence.announceNow();
     if (this.#lease === 'held' && this.#view === 'stale') void this.#look();
     for (const [shard, untilMs] of this.#given) if (untilMs < performance.now()) this.#unsubscribe(shard);
     if (this.#leaving.size === 0) return;
@@ -105,6 +119,12 @@ export class Shards {
       this.#leaving.delete(shard);
       this.#feed({ kind: 'cleared', shard });
     }
+  }
+
+  /** Others would leave to us what we do not take yet, and nobody would have it. */
+  get #isPassive(): boolean {
+    const isFar = performance.now() < this.#takesFromMs - KNOWN_FIRST_MS;
+    return this.#lease === 'none' || isFar || this.#state.placement === 'stopped';
   }
 
   #watchLease(): void {

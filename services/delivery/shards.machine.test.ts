@@ -23,7 +23,7 @@ const ALL = bitmapOf(
 const member = (instance: string, holds: Uint8Array): ShardMember => ({
   instance,
   holds,
-  retiring: false,
+  passive: false,
 });
 const viewed = (...members: ShardMember[]): ShardsInput => ({ kind: 'viewed', members });
 
@@ -89,7 +89,7 @@ describe('the shards of a worker', () => {
     const some = bitmapOf(theirs.slice(1), SHARDS);
     const effects = receive(
       state,
-      viewed(member('a', holdsOf(state)), { ...member('b', some), retiring: true }),
+      viewed(member('a', holdsOf(state)), { ...member('b', some), passive: true }),
     );
     expect(shardsOf(effects, 'subscribe')).toEqual([theirs[0]]);
   });

@@ -27,8 +27,8 @@ export interface ShardsState {
 export interface ShardMember {
   readonly instance: string;
   readonly holds: Uint8Array;
-  /** It takes nothing any more; what it holds is not free yet. */
-  readonly retiring: boolean;
+  /** It takes nothing now; what it holds is not free yet. */
+  readonly passive: boolean;
 }
 
 export type ShardsInput =
@@ -74,7 +74,7 @@ export function receive(state: ShardsState, input: ShardsInput): ShardsEffect[] 
 
 function place(state: ShardsState, members: readonly ShardMember[]): ShardsEffect[] {
   const effects: ShardsEffect[] = [];
-  const instances = members.filter((member) => !member.retiring).map((member) => member.instance);
+  const instances = members.filter((member) => !member.passive).map((member) => member.instance);
   const others = members.filter((member) => member.instance !== state.self);
   let announce = false;
   for (let shard = 0; shard < state.phases.length; shard++) {

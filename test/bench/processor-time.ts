@@ -32,6 +32,14 @@ export function processTimes(pid: number): ProcessTimes | undefined {
   };
 }
 
+/** CPU seconds that all processes of the machine used so far. */
+export function machineSeconds(): number {
+  const [, user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'latin1')
+    .split(/\s+/, 8)
+    .map(Number);
+  return (user! + nice! + system! + irq! + softirq!) / TICKS_PER_SECOND;
+}
+
 function allPids(): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))

@@ -48,7 +48,7 @@ export class CutLink {
       instance,
       startedAtMs: 0,
       leaving: true,
-      retiring: false,
+      passive: false,
       holds: Buffer.alloc(0),
     };
     this.publish(subjects.presence('queue'), Presence.encode(goodbye).finish());

@@ -55,7 +55,9 @@ function throughputTable(measured: readonly Measured[], options: ThroughputOptio
       `${whole(Math.min(...rates))}-${whole(Math.max(...rates))}`,
       whole(possiblePerSecond(options, workers)),
       (median(rates) / base).toFixed(2),
+      whole(median(of(workers, 'acceptedPerSecond'))),
       percent(median(of(workers, 'busy'))),
+      percent(median(of(workers, 'machineBusy'))),
       percent(median(of(workers, 'busiestWorker'))),
       whole(median(of(workers, 'connections'))),
     ];
@@ -66,7 +68,9 @@ function throughputTable(measured: readonly Measured[], options: ThroughputOptio
     'from-to',
     'possible',
     'ratio',
-    'CPU, all',
+    'accepted/s',
+    'CPU',
+    'CPU of machine',
     'busiest worker',
     'connections',
   ];

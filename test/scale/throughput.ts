@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '#kit/cluster.ts';
 import { LoadSender } from '#kit/load-sender.ts';
 import { LoadSink, sinkAddresses } from '#kit/load-sink-process.ts';
-import { processTimes } from '../bench/processor-time.ts';
+import { machineSeconds, processTimes } from '../bench/processor-time.ts';
 
 export interface ThroughputOptions {
   sites: number;
@@ -24,8 +24,12 @@ export interface ThroughputOptions {
 export interface Measured {
   workers: number;
   mailsPerSecond: number;
+  /** Mails that came in meanwhile: with fewer than were delivered, it is not the workers that were measured. */
+  acceptedPerSecond: number;
   /** Share of all cores that the cluster, nats-server, sink and sender used. */
   busy: number;
+  /** The same of everything on this machine. */
+  machineBusy: number;
   /** Share of one core that the busiest worker used. */
   busiestWorker: number;
   /** Most connections at the same time. */
@@ -81,6 +85,7 @@ class ThroughputRun {
     sending.catch(() => undefined);
     await Promise.race([pause(RAMP_MS), sending]);
     await this.#sink.ask('connections');
+    const [accepted, machine] = [sender.accepted.size, machineSeconds()];
     const [before, taken, startAt] = [
       this.#processorSeconds(),
       await this.#sink.ask('taken'),
@@ -90,6 +95,8 @@ class ThroughputRun {
     const mails = (await this.#sink.ask('taken')) - taken;
     const seconds = (performance.now() - startAt) / 1000;
     const after = this.#processorSeconds();
+    const acceptedPerSecond = (sender.accepted.size - accepted) / seconds;
+    const machineBusy = (machineSeconds() - machine) / seconds / availableParallelism();
     const { most } = await this.#sink.ask('connections');
     sender.stop();
     await sending;
@@ -100,6 +107,8 @@ class ThroughputRun {
     return {
       workers,
       mailsPerSecond: mails / seconds,
+      acceptedPerSecond,
+      machineBusy,
       busy: all / availableParallelism(),
       busiestWorker: Math.max(...ofWorkers),
       connections: most,

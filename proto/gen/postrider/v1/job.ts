@@ -166,8 +166,11 @@ export interface Presence {
   leaving: boolean;
   /** What it still holds (partitions of a queue instance, shards of a delivery worker): bitmap, bit i of byte i>>3. */
   holds: Buffer;
-  /** It stops: it takes nothing any more, and what it holds is for the others as soon as it has let go. */
-  retiring: boolean;
+  /**
+   * It takes nothing now, since it stops or does not know yet what the others hold: everything is for the others, as soon as
+   * it has let go of what it holds.
+   */
+  passive: boolean;
 }
 
 function createBaseJobBatch(): JobBatch {
@@ -1160,7 +1163,7 @@ export const InflightAttempt: MessageFns<InflightAttempt> = {
 };
 
 function createBasePresence(): Presence {
-  return { service: "", instance: "", startedAtMs: 0, leaving: false, holds: Buffer.alloc(0), retiring: false };
+  return { service: "", instance: "", startedAtMs: 0, leaving: false, holds: Buffer.alloc(0), passive: false };
 }
 
 export const Presence: MessageFns<Presence> = {
@@ -1180,8 +1183,8 @@ export const Presence: MessageFns<Presence> = {
     if (message.holds.length !== 0) {
       writer.uint32(42).bytes(message.holds);
     }
-    if (message.retiring !== false) {
-      writer.uint32(48).bool(message.retiring);
+    if (message.passive !== false) {
+      writer.uint32(48).bool(message.passive);
     }
     return writer;
   },
@@ -1244,7 +1247,7 @@ export const Presence: MessageFns<Presence> = {
               break;
             }
 
-            message.retiring = reader.bool();
+            message.passive = reader.bool();
             continue;
           }
         }
