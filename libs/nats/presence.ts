@@ -40,6 +40,8 @@ export const LEASE_MS = 3500;
 interface Seen {
   holds: Uint8Array;
   passive: boolean;
+  /** Of the youngest heartbeat. */
+  clockMs: number;
   heardAtMs: number;
 }
 
@@ -92,6 +94,11 @@ export class Presence {
     return members;
   }
 
+  /** What the youngest heartbeat of an instance said of its clock; undefined when it is not known to live. */
+  clockOf(service: string, instance: string): number | undefined {
+    return this.#seen.get(service)?.get(instance)?.clockMs;
+  }
+
   /** Until then (performance.now) nobody thinks that we are gone. */
   get leaseUntilMs(): number {
     return this.#confirmedAtMs + LEASE_MS;
@@ -125,6 +132,7 @@ export class Presence {
       leaving,
       holds: Buffer.from(holds()),
       passive: this.#options.isPassive?.() ?? false,
+      clockMs: clockMs(),
     });
     this.#link.publish(subjects.presence(service), message.finish());
   }
@@ -140,7 +148,8 @@ export class Presence {
       return;
     }
     const known = members.get(instance);
-    members.set(instance, { holds, passive, heardAtMs: performance.now() });
+    const clockMs = Math.max(known?.clockMs ?? 0, message.clockMs);
+    members.set(instance, { holds, passive, clockMs, heardAtMs: performance.now() });
     if (known === undefined && service === this.#options.service) this.announceNow();
     const isSame = known?.passive === passive && sameOctets(known.holds, holds);
     if (!isSame) this.#changed(service);
@@ -182,6 +191,9 @@ export class Presence {
     for (const hear of this.#onChange) hear(service);
   }
 }
+
+/** The clock of our heartbeats, milliseconds: only differences mean something, and it never goes back. */
+export const clockMs = (): number => Math.round(performance.now());
 
 function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;

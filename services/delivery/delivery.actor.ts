@@ -64,6 +64,7 @@ export class Delivery {
       onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
       onTrouble: (reason) => logger.error({ reason }, 'unreadable message'),
       mayTakeJobs: () => this.#shards.hasLease,
+      isLate: (batch) => this.#shards.isLate(batch),
     });
     const checkpoints = new Checkpoints({
       link,

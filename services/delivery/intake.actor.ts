@@ -38,6 +38,8 @@ export interface IntakeOptions {
   onTrouble: (reason: string) => void;
   /** False when the shards may have another owner: who sent a job sends it to that one too, under the same id. */
   mayTakeJobs: () => boolean;
+  /** True when it was held up on its way for so long that it may have been sent again. */
+  isLate: (batch: JobBatch) => boolean;
 }
 
 export class Intake {
@@ -114,7 +116,7 @@ export class Intake {
   #take(batch: JobBatch): void {
     const { outbox, onAttempts } = this.#options;
     const { site } = batch;
-    if (site === undefined || !this.#options.mayTakeJobs()) return;
+    if (site === undefined || !this.#options.mayTakeJobs() || this.#options.isLate(batch)) return;
     const started: Attempt[] = [];
     for (const job of batch.jobs) {
       const attempt = newAttempt(job);

@@ -11,6 +11,11 @@ import { holdsOf, newShards, receive, type ShardsInput, type ShardsState } from 
 
 const SERVICE = 'delivery';
 const OWNERS = 'queue';
+/**
+ * On its usual way a job overtakes no heartbeat and is overtaken by none. One that was held up (a nats-server that hung, a network
+ * that was cut) comes on another way, when its owner, after three seconds, has sent it again.
+ */
+const JOBS_LATE_MS = 1500;
 /** Who holds a shard was heard within a lease, and a little for the way. */
 const SETTLE_MS = LEASE_MS + 500;
 /** What the server confirmed longer ago says too little about who has which shard now. */
@@ -70,6 +75,12 @@ export class Shards {
   /** False when what comes for the shard must be given back. */
   isOurs(shard: number): boolean {
     return this.#subscriptions.has(shard) && !this.#leaving.has(shard) && !this.#given.has(shard);
+  }
+
+  /** True when heartbeats that its owner sent much later were here before it. */
+  isLate({ owner, clockMs }: { owner: string; clockMs: number }): boolean {
+    const newestMs = this.#presence.clockOf(OWNERS, owner);
+    return newestMs !== undefined && newestMs - clockMs > JOBS_LATE_MS;
   }
 
   /** Whether anybody lives who owns mail, or will after one that died. */

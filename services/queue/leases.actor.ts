@@ -7,8 +7,11 @@ import type { Dispatch } from './dispatch.actor.ts';
 import type { SiteDesk } from './site-desk.actor.ts';
 import { askInflight } from './takeover.ts';
 
-/** A worker that is alive accepts within a turn; after this much silence it is asked. */
-const ACCEPT_WITHIN_MS = 2000;
+/**
+ * A worker that is alive accepts within a turn; after this much silence it is asked. A job that comes later than this is not taken
+ * any more (JOBS_LATE_MS of services/delivery and a heartbeat): it may run elsewhere.
+ */
+const ACCEPT_WITHIN_MS = 3000;
 
 export interface LeasesOptions {
   link: Link;

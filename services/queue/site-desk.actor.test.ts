@@ -19,6 +19,7 @@ function bench(lease: (item: WorkItem) => Job | undefined = ({ positions }) => j
   const clock = { nowMs: 0 };
   const desk = new SiteDesk({
     link: {
+      instance: 'queue-1',
       publish: (subject, payload) => {
         const { jobs } = JobBatch.decode(payload);
         sent.push({ subject, jobs: jobs.map(({ attemptId }) => attemptId) });

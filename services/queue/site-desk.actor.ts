@@ -5,6 +5,7 @@
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
+import { clockMs } from '#libs/nats/presence.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
 import { type Job, JobBatch, type SiteStatus } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
@@ -47,7 +48,7 @@ interface DeskSite {
 }
 
 export interface SiteDeskOptions {
-  link: Pick<Link, 'publish'>;
+  link: Pick<Link, 'publish' | 'instance'>;
   shards: number;
   now: () => number;
 }
@@ -218,7 +219,8 @@ export class SiteDesk {
     desk.usedAtMs = nowMs;
     for (let from = 0; from < jobs.length; ) {
       const batch = jobs.slice(from, endOfBatch(jobs, from));
-      link.publish(subject, JobBatch.encode({ site, jobs: batch }).finish());
+      const message = { site, jobs: batch, owner: link.instance, clockMs: clockMs() };
+      link.publish(subject, JobBatch.encode(message).finish());
       from += batch.length;
     }
   }

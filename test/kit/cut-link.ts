@@ -50,6 +50,7 @@ export class CutLink {
       leaving: true,
       passive: false,
       holds: Buffer.alloc(0),
+      clockMs: 0,
     };
     this.publish(subjects.presence('queue'), Presence.encode(goodbye).finish());
     this.#isCut = true;

@@ -85,10 +85,11 @@ export class DeliveryOwner {
     });
   }
 
-  /** Sends jobs for one site to the owner of its shard. */
-  send(site: Site, jobs: Job[]): void {
+  /** Sends jobs for one site to the owner of its shard; as an instance with heartbeats, when `from` says which and when. */
+  send(site: Site, jobs: Job[], from = { owner: '', clockMs: 0 }): void {
     const { link, shards } = this.#options;
-    link.publish(subjects.deliver(shardOf(site.key, shards)), JobBatch.encode({ site, jobs }).finish());
+    const message = JobBatch.encode({ site, jobs, ...from }).finish();
+    link.publish(subjects.deliver(shardOf(site.key, shards)), message);
   }
 
   /** Says that outcomes were acted on. */

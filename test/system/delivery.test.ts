@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type DeliveryOwner, until } from '#kit/delivery-owner.ts';
 import { DeliveryWorkers } from '#kit/delivery-workers.ts';
 import { connectLink } from '#libs/nats/link.ts';
-import { Presence } from '#libs/nats/presence.ts';
+import { clockMs, Presence } from '#libs/nats/presence.ts';
 import { type Job, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import { Transport } from '#proto/postrider/v1/route.ts';
 
@@ -76,6 +76,21 @@ describe('a job', () => {
     owner.send(stage.site(sink.port), jobs);
     await pause(200);
     expect([owner.accepted, sink.taken]).toEqual([[], 0]);
+  });
+
+  test('that was held up on its way is not taken: it may run elsewhere', async () => {
+    const link = await connectLink({ url: stage.nats.url, service: 'queue' });
+    const heartbeats = new Presence(link, { service: 'queue', watch: [], holds: () => new Uint8Array(0) });
+    const [, sink] = [await stage.start(), await stage.sink()];
+    await heartbeats.start();
+    const [late, timely] = [await owner.store([to('a@y')]), await owner.store([to('b@y')])];
+    owner.send(stage.site(sink.port), late, { owner: link.instance, clockMs: clockMs() - 3000 });
+    owner.send(stage.site(sink.port), timely, { owner: link.instance, clockMs: clockMs() });
+    await owner.outcomesOf(timely);
+    expect([owner.accepted, sink.taken]).toEqual([idsOf(timely), 1]);
+    owner.acknowledge([...owner.workers][0]!, idsOf(timely));
+    await heartbeats.leave();
+    await link.close();
   });
 
   test('is given back when no connection becomes free in time', async () => {

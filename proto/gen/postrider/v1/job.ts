@@ -41,6 +41,13 @@ export namespace OutcomeKind {
 export interface JobBatch {
   site: Site | undefined;
   jobs: Job[];
+  /** Instance that sends it. */
+  owner: string;
+  /**
+   * When it was sent, by the clock of its owner's heartbeats (Presence.clock_ms). A worker that has heard heartbeats that are much
+   * younger drops it: it was held up on its way, and its owner has sent it again.
+   */
+  clockMs: number;
 }
 
 export interface Job {
@@ -171,10 +178,12 @@ export interface Presence {
    * it has let go of what it holds.
    */
   passive: boolean;
+  /** Milliseconds since the instance started; never goes back. */
+  clockMs: number;
 }
 
 function createBaseJobBatch(): JobBatch {
-  return { site: undefined, jobs: [] };
+  return { site: undefined, jobs: [], owner: "", clockMs: 0 };
 }
 
 export const JobBatch: MessageFns<JobBatch> = {
@@ -184,6 +193,12 @@ export const JobBatch: MessageFns<JobBatch> = {
     }
     for (const v of message.jobs) {
       Job.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.owner !== "") {
+      writer.uint32(26).string(message.owner);
+    }
+    if (message.clockMs !== 0) {
+      writer.uint32(32).uint64(message.clockMs);
     }
     return writer;
   },
@@ -215,6 +230,22 @@ export const JobBatch: MessageFns<JobBatch> = {
             }
 
             message.jobs.push(Job.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.clockMs = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -1163,7 +1194,15 @@ export const InflightAttempt: MessageFns<InflightAttempt> = {
 };
 
 function createBasePresence(): Presence {
-  return { service: "", instance: "", startedAtMs: 0, leaving: false, holds: Buffer.alloc(0), passive: false };
+  return {
+    service: "",
+    instance: "",
+    startedAtMs: 0,
+    leaving: false,
+    holds: Buffer.alloc(0),
+    passive: false,
+    clockMs: 0,
+  };
 }
 
 export const Presence: MessageFns<Presence> = {
@@ -1185,6 +1224,9 @@ export const Presence: MessageFns<Presence> = {
     }
     if (message.passive !== false) {
       writer.uint32(48).bool(message.passive);
+    }
+    if (message.clockMs !== 0) {
+      writer.uint32(56).uint64(message.clockMs);
     }
     return writer;
   },
@@ -1248,6 +1290,14 @@ export const Presence: MessageFns<Presence> = {
             }
 
             message.passive = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.clockMs = longToNumber(reader.uint64());
             continue;
           }
         }
