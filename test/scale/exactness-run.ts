@@ -13,7 +13,7 @@ import { LoadSink } from '#kit/load-sink-process.ts';
 export const STEPS = ['calm', 'drain', 'kill', 'stutter', 'cut', 'start', 'freeze'] as const;
 /**
  * What happens to the worker that has the site: nothing; SIGTERM; SIGKILL; SIGSTOP for 2 s, which nobody may notice; no NATS
- * for 8 s; another worker that starts; SIGSTOP for 15 s.
+ * for 8 s; another worker that starts; SIGSTOP for 12 s.
  */
 export type Step = (typeof STEPS)[number];
 
@@ -43,7 +43,7 @@ const STUTTER_MS = 2000;
 /** Longer than the others' patience (5 s), with time to open connections. */
 const AWAY_MS = 8000;
 /** Long enough to see what the next worker does meanwhile. */
-const FROZEN_MS = 15_000;
+const FROZEN_MS = 12_000;
 const BACK_WITHIN_MS = 30_000;
 
 class ExactnessRun {

@@ -33,7 +33,7 @@ function parse(): Options {
     .option('--workers <counts>', 'delivery workers, with commas between', '1,2,4')
     .option('--connections-max <n>', 'delivery.connectionsMax of each worker', '200')
     .option('--repeats <n>', 'measurements of each count; medians are shown', '3')
-    .option('--seconds <n>', 'how long one measurement is', '5')
+    .option('--seconds <n>', 'how long one measurement is', '4')
     .option('--steps <steps>', 'what happens to the worker of the site', STEPS.join(','))
     .parse()
     .opts<Options>();
@@ -105,7 +105,7 @@ function exactness({ steps }: Options): Promise<boolean> {
     steps: steps.split(',') as Step[],
     workers: 3,
     siteConnectionsMax: LIMIT,
-    perSecond: 170,
+    perSecond: 150,
     say: (line: string) => say(`  ${line}`),
   };
   return runExactness(options, (seen, cluster) => {
