@@ -59,6 +59,8 @@ server_name: ${node}
 port: ${PORT.nats}
 http_port: ${PORT.natsMonitor}
 max_payload: 8MB
+ping_interval: "10s"
+ping_max: 2
 lame_duck_grace_period: 2s
 lame_duck_duration: 30s
 cluster { name: postrider, port: 6222, routes: [${routes}] }

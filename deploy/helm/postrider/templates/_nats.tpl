@@ -70,6 +70,9 @@ port: 4222
 http: 8222
 pid_file: "/var/run/nats/nats.pid"
 max_payload: 8MB
+# A client whose network is gone keeps its subscriptions until this has run out: jobs for it would be lost on their way.
+ping_interval: "10s"
+ping_max: 2
 lame_duck_grace_period: 10s
 lame_duck_duration: 30s
 
