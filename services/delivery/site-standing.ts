@@ -1,6 +1,6 @@
 // What follows from where a site stands: what its owners and the worker need to know of it. Pure; changes nothing.
 import type { Reply } from '#proto/postrider/v1/mail.ts';
-import type { SitePolicy, SiteRoom, SiteState, WaitingJob } from './site.machine.ts';
+import type { SitePolicy, SiteState, WaitingJob } from './site.machine.ts';
 
 /** Jobs that were on their way when the site was suspended come within this; a later one is meant as a probe. */
 export const GRACE_MS = 2000;
@@ -49,11 +49,8 @@ export function isForgettable<J extends WaitingJob>(state: SiteState<J>, nowMs: 
 }
 
 /** How many more connections the site has use for and may have, whether the worker has room or not. */
-export function wanted<J extends WaitingJob>(
-  state: SiteState<J>,
-  { takenElsewhere }: Pick<SiteRoom, 'takenElsewhere'>,
-): number {
+export function wanted<J extends WaitingJob>(state: SiteState<J>): number {
   const ceiling = state.phase.name === 'probing' ? 1 : state.ceiling.connections;
-  const free = ceiling - takenElsewhere - state.connections.size - state.leaving;
+  const free = ceiling - state.connections.size - state.leaving;
   return Math.max(0, Math.min(state.waiting.length - state.head - state.opening, free));
 }

@@ -91,9 +91,9 @@ export class SiteActor {
     return openCount(this.#state);
   }
 
-  need(room: SiteRoom): SiteNeed {
+  get need(): SiteNeed {
     const { leaving, idle, opening } = this.#state;
-    return { open: this.open, leaving, idle: idle.length, opening, wanted: wanted(this.#state, room) };
+    return { open: this.open, leaving, idle: idle.length, opening, wanted: wanted(this.#state) };
   }
 
   /** Attempts that are being carried. */

@@ -171,18 +171,10 @@ describe('a site of a worker that has little room for connections', () => {
     const site = siteOf();
     const arrived = { kind: 'arrived', jobs: [job('a'), job('b')], nowMs: 0 } as const;
     expect(site.feed(arrived, { connections: 0 })).toEqual([]);
-    expect(wanted(site.state, ROOM_FOR_ALL)).toBe(2);
+    expect(wanted(site.state)).toBe(2);
     expect(site.feed({ kind: 'roomy', nowMs: 0 }, { connections: 1 })).toEqual(['open 1']);
     expect(site.feed({ kind: 'roomy', nowMs: 0 })).toEqual(['open 2']);
-    expect(wanted(site.state, ROOM_FOR_ALL)).toBe(0);
-  });
-
-  test('leaves out of its ceiling what other workers still have open', () => {
-    const site = siteOf();
-    const arrived = { kind: 'arrived', jobs: [job('a'), job('b')], nowMs: 0 } as const;
-    expect(site.feed(arrived, { takenElsewhere: 1 })).toEqual(['open 1']);
-    expect(site.feed({ kind: 'roomy', nowMs: 0 }, { takenElsewhere: 5 })).toEqual([]);
-    expect(site.feed({ kind: 'roomy', nowMs: 0 })).toEqual(['open 2']);
+    expect(wanted(site.state)).toBe(0);
   });
 
   test('closes a connection that had its turn while others stand in line (S7)', () => {

@@ -99,8 +99,6 @@ export interface SiteRoom {
   connections: number;
   /** Other sites stand in line: a connection that had its turn makes room. */
   crowded: boolean;
-  /** Of the ceiling, what other workers still have open to the site. */
-  takenElsewhere: number;
 }
 
 /** Mails after which a connection had its turn: setting one up costs about as much as one or two. */
@@ -109,7 +107,6 @@ const TURN_MAILS = 10;
 export const ROOM_FOR_ALL: SiteRoom = {
   connections: Number.POSITIVE_INFINITY,
   crowded: false,
-  takenElsewhere: 0,
 };
 
 export function newSite<J extends WaitingJob>(policy: SitePolicy): SiteState<J> {
@@ -137,7 +134,7 @@ export function receive<J extends WaitingJob>(
   state: SiteState<J>,
   input: SiteInput<J>,
   policy: SitePolicy,
-  room: SiteRoom = ROOM_FOR_ALL,
+  room: SiteRoom,
 ): SiteEffect<J>[] {
   switch (input.kind) {
     case 'arrived':
@@ -332,7 +329,7 @@ function pump<J extends WaitingJob>(
   const left = state.waiting.length - state.head;
   if (left === 0 && state.head > 0) takeAll(state);
   if (late.length > 0) effects.push({ kind: 'giveBack', jobs: late, cause: 'late' });
-  const more = Math.min(wanted(state, room), room.connections);
+  const more = Math.min(wanted(state), room.connections);
   for (let opened = 0; opened < more; opened++) {
     const id = state.nextConnection++;
     state.connections.set(id, { status: 'opening', mails: 0, idleSinceMs: 0 });

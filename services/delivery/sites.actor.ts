@@ -107,12 +107,12 @@ export class Sites {
     const crowded = isCrowded(this.#budget, site.key);
     const room = roomOf(this.#budget);
     // One after the other while others stand in line.
-    return { connections: this.#sharing ? Math.min(1, room) : room, crowded, takenElsewhere: 0 };
+    return { connections: this.#sharing ? Math.min(1, room) : room, crowded };
   }
 
   #needs(site: SiteActor): void {
     if (isUnlimited(site) || this.#sites.get(site.key) !== site) return;
-    if (update(this.#budget, site.key, site.need(this.#room(site)))) site.standsInLine();
+    if (update(this.#budget, site.key, site.need)) site.standsInLine();
     if (this.#sharing) return;
     this.#sharing = true;
     for (let step = next(this.#budget); step !== undefined; step = next(this.#budget)) {
