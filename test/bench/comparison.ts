@@ -19,7 +19,7 @@ export interface Outcome {
   runs: Map<string, Run[]>;
 }
 
-/** What issue 2 asks for, of 4 KB mails: times Postfix. */
+/** The bars of 4 KB mails: times Postfix. */
 const BARS: Record<Load['mode'], number> = { persistent: 6, single: 3 };
 
 export function title({ octets, mode, sessions }: Load): string {
