@@ -4,18 +4,17 @@
 // Fails: HELM names something unusable -> error at once, since the user asked for exactly that one; the error when none is
 // found and none can be built says all that was tried.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { goInstall } from './go-install.mjs';
+import { lookLocally } from './look-locally.mjs';
 import { onPath } from './on-path.mjs';
-import { runTool } from './run-tool.mjs';
 
 const CACHE_DIR = fileURLToPath(new URL('../../var/cache', import.meta.url));
 const CACHED = join(CACHE_DIR, 'helm');
 /** Where a machine may keep what its Go toolchain built. */
 const BUILT_BEFORE = '/opt/gobin/helm';
 const MODULE = 'helm.sh/helm/v4/cmd/helm@v4.2.4';
-const BUILD_MS_MAX = 900_000;
 
 /** '' when the program will do, otherwise what is wrong with it. A build from source says v4.2 without more. */
 function troubleWith(path) {
@@ -27,48 +26,22 @@ function troubleWith(path) {
   return isNewEnough ? '' : `${path} is ${stdout.trim()}, needed is 3.18`;
 }
 
-/** What is on the machine already; `tried` says why the others will not do. */
-function lookLocally() {
-  const tried = [];
-  const given = process.env.HELM;
-  if (given) {
-    const trouble = troubleWith(given);
-    if (trouble !== '') throw new Error(`HELM: ${trouble}`);
-    return { path: given, tried };
-  }
-  for (const path of [onPath('helm'), BUILT_BEFORE, CACHED]) {
-    const trouble = path === undefined ? 'no helm on PATH' : troubleWith(path);
-    if (trouble === '') return { path, tried };
-    tried.push(trouble);
-  }
-  return { path: undefined, tried };
-}
-
-async function buildWithGo(log) {
-  log(`helm: go install ${MODULE} (two minutes or three)`);
-  mkdirSync(CACHE_DIR, { recursive: true });
-  const dir = mkdtempSync(join(CACHE_DIR, 'go-'));
-  try {
-    await runTool('go', ['install', MODULE], {
-      env: { ...process.env, GOBIN: dir, CGO_ENABLED: '0' },
-      timeoutMs: BUILD_MS_MAX,
-    });
-    renameSync(join(dir, 'helm'), CACHED);
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
-}
-
 /**
  * Path of a Helm: HELM, PATH, /opt/gobin, var/cache, else built into var/cache.
  * @param {{ log: (line: string) => void }} options
  * @returns {Promise<string>}
  */
 export async function findHelm({ log }) {
-  const { path, tried } = lookLocally();
+  const { path, tried } = lookLocally({
+    variable: 'HELM',
+    places: [{ path: onPath('helm') }, { path: BUILT_BEFORE }, { path: CACHED }],
+    absent: 'no helm on PATH',
+    troubleWith,
+  });
   if (path !== undefined) return path;
   try {
-    await buildWithGo(log);
+    log(`helm: go install ${MODULE} (two minutes or three)`);
+    await goInstall({ module: MODULE, program: 'helm', cacheDir: CACHE_DIR, target: CACHED });
     const trouble = troubleWith(CACHED);
     if (trouble === '') return CACHED;
     tried.push(trouble);

@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildJaegerWithGo } from './fetch-jaeger-go.mjs';
+import { lookLocally } from './look-locally.mjs';
 import { onPath } from './on-path.mjs';
 
 const CACHE_DIR = fileURLToPath(new URL('../../var/cache', import.meta.url));
@@ -22,30 +23,18 @@ function troubleWith(path) {
   return `${stdout}${stderr}`.includes('Jaeger backend v2') ? '' : `${path} is not Jaeger 2`;
 }
 
-/** What is on the machine already; `tried` says why the others will not do. */
-function lookLocally() {
-  const tried = [];
-  const given = process.env.JAEGER;
-  if (given) {
-    const trouble = troubleWith(given);
-    if (trouble !== '') throw new Error(`JAEGER: ${trouble}`);
-    return { path: given, tried };
-  }
-  for (const path of [onPath('jaeger'), BUILT_BEFORE, CACHED]) {
-    const trouble = path === undefined ? 'no jaeger on PATH' : troubleWith(path);
-    if (trouble === '') return { path, tried };
-    tried.push(trouble);
-  }
-  return { path: undefined, tried };
-}
-
 /**
  * Path of a Jaeger 2: JAEGER, PATH, /opt/gobin, var/cache, else built into var/cache.
  * @param {{ log: (line: string) => void }} options
  * @returns {Promise<{ path: string }>}
  */
 export async function findJaeger({ log }) {
-  const { path, tried } = lookLocally();
+  const { path, tried } = lookLocally({
+    variable: 'JAEGER',
+    places: [{ path: onPath('jaeger') }, { path: BUILT_BEFORE }, { path: CACHED }],
+    absent: 'no jaeger on PATH',
+    troubleWith,
+  });
   if (path !== undefined) return { path };
   try {
     await buildJaegerWithGo({ cacheDir: CACHE_DIR, target: CACHED, log });

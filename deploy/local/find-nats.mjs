@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { fetchFromDistribution } from './fetch-nats-distribution.mjs';
 import { buildWithGo } from './fetch-nats-go.mjs';
 import { fetchOfficialRelease } from './fetch-nats-release.mjs';
+import { lookLocally } from './look-locally.mjs';
 import { onPath } from './on-path.mjs';
 
 /** `sync_interval: always` has holes before this version (and fsyncs twice). */
@@ -43,29 +44,21 @@ function troubleWith(path) {
 }
 
 /** What is on the machine already; `tried` says why the others will not do. */
-function lookLocally() {
-  const tried = [];
-  const given = process.env.NATS_SERVER;
-  if (given) {
-    const trouble = troubleWith(given);
-    if (trouble !== '') throw new Error(`NATS_SERVER: ${trouble}`);
-    return { path: given, tried };
-  }
-  const candidates = [
-    { what: 'PATH', path: onPath('nats-server') },
-    { what: 'cache', path: CACHED },
-  ];
-  for (const { what, path } of candidates) {
-    const trouble = path === undefined ? 'no nats-server' : troubleWith(path);
-    if (trouble === '') return { path, tried };
-    tried.push(`${what}: ${trouble}`);
-  }
-  return { path: undefined, tried };
+function nowHere() {
+  return lookLocally({
+    variable: 'NATS_SERVER',
+    places: [
+      { label: 'PATH: ', path: onPath('nats-server') },
+      { label: 'cache: ', path: CACHED },
+    ],
+    absent: 'no nats-server',
+    troubleWith,
+  });
 }
 
 /** Path of a usable nats-server without fetching anything; undefined when there is none. */
 export function cachedNatsServer() {
-  return lookLocally().path;
+  return nowHere().path;
 }
 
 const WAYS_TO_FETCH = [
@@ -80,7 +73,7 @@ const WAYS_TO_FETCH = [
  * @returns {Promise<{ path: string }>}
  */
 export async function findNatsServer({ log }) {
-  const { path, tried } = lookLocally();
+  const { path, tried } = nowHere();
   if (path !== undefined) return { path };
   for (const { what, fetch } of WAYS_TO_FETCH) {
     try {
