@@ -133,6 +133,7 @@ export class Presence {
       holds: Buffer.from(holds()),
       passive: this.#options.isPassive?.() ?? false,
       clockMs: clockMs(),
+      wallClockMs: Date.now(),
     });
     this.#link.publish(subjects.presence(service), message.finish());
   }

@@ -54,7 +54,7 @@ export class Checkpoints {
       else ids.push(attemptId);
     }
     for (const [partition, attemptIds] of byPartition) {
-      const checkpoint = Checkpoint.encode({ worker: link.instance, attemptIds }).finish();
+      const checkpoint = Checkpoint.encode({ worker: link.instance, attemptIds, ended: [] }).finish();
       link.publish(subjects.checkpoint(partition), checkpoint);
     }
     void link.confirm().then((isConfirmed) => {

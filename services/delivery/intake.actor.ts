@@ -136,7 +136,13 @@ export class Intake {
       const { attemptId, queueId, recipients } = job;
       return { attemptId, queueId, recipients, siteKey, checkpointed };
     });
-    const answer = { worker: link.instance, running, unacknowledged: known.unacknowledged };
+    const answer = {
+      worker: link.instance,
+      running,
+      unacknowledged: known.unacknowledged,
+      part: 0,
+      parts: 0,
+    };
     if (reply !== '') link.publish(reply, InflightAnswer.encode(answer).finish());
   }
 

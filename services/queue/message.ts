@@ -173,5 +173,6 @@ export function stateOf(message: Message): MailState {
       reported: recipient.phase === 'done' && recipient.fate !== 'delivered' && recipient.fate !== 'relayed',
     })),
     delayReported: message.delayReported,
+    endedAttempts: [],
   };
 }

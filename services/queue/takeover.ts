@@ -71,7 +71,11 @@ export async function askInflight(
   workers: number,
 ): Promise<InflightAnswer[]> {
   if (workers === 0) return [];
-  const request = InflightRequest.encode({ partition: owner.number, epoch: owner.epoch }).finish();
+  const request = InflightRequest.encode({
+    partition: owner.number,
+    epoch: owner.epoch,
+    takesParts: false,
+  }).finish();
   const options = { expected: workers, timeoutMs: INFLIGHT_WAIT_MS };
   const answers = await link.scatter(subjects.inflight(owner.number), request, options);
   return answers.map((answer) => InflightAnswer.decode(answer));

@@ -51,6 +51,7 @@ export class CutLink {
       passive: false,
       holds: Buffer.alloc(0),
       clockMs: 0,
+      wallClockMs: 0,
     };
     this.publish(subjects.presence('queue'), Presence.encode(goodbye).finish());
     this.#isCut = true;

@@ -94,13 +94,17 @@ export class DeliveryOwner {
 
   /** Says that outcomes were acted on. */
   acknowledge(worker: string, attemptIds: string[]): void {
-    const ack = { partition: this.#partition, epoch: this.epoch, attemptIds };
+    const ack = { partition: this.#partition, epoch: this.epoch, attemptIds, cancelled: [] };
     this.#options.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(ack).finish());
   }
 
   /** Asks workers what is in flight. */
   async inflight(expected = 1): Promise<InflightAnswer[]> {
-    const request = InflightRequest.encode({ partition: this.#partition, epoch: this.epoch }).finish();
+    const request = InflightRequest.encode({
+      partition: this.#partition,
+      epoch: this.epoch,
+      takesParts: false,
+    }).finish();
     const subject = subjects.inflight(this.#partition);
     const answers = await this.#options.link.scatter(subject, request, { expected, timeoutMs: 2000 });
     return answers.map((answer) => InflightAnswer.decode(answer));

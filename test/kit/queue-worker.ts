@@ -100,7 +100,7 @@ export class FakeWorker {
     const running = this.#running.get(job.attemptId);
     if (running !== undefined) running.checkpointed = true;
     const { attemptId, partition } = job;
-    const message = { worker: this.instance, attemptIds: [attemptId] };
+    const message = { worker: this.instance, attemptIds: [attemptId], ended: [] };
     this.link.publish(subjects.checkpoint(partition), Checkpoint.encode(message).finish());
   }
 
@@ -160,6 +160,8 @@ export class FakeWorker {
         return { attemptId, queueId, recipients, siteKey: site.key, checkpointed };
       }),
       unacknowledged: untold.map(({ outcome }) => outcome),
+      part: 0,
+      parts: 0,
     }).finish();
   }
 

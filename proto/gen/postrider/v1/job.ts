@@ -79,7 +79,14 @@ export interface Job {
    * Absent from a queue that does not know them yet.
    */
   acceptedAtMs?: number | undefined;
-  dueAtMs?: number | undefined;
+  dueAtMs?:
+    | number
+    | undefined;
+  /**
+   * The worker gives the job back (returned) when it could not start within this, milliseconds from its arrival. Absent from a
+   * queue that still says start_by_ms, a time by its own clock.
+   */
+  startWithinMs?: number | undefined;
 }
 
 /** Subject `outcome.<p>`: everything a worker has to tell the owner of partition p, gathered over one turn. */
@@ -126,7 +133,14 @@ export interface SiteStatus {
   window: number;
   /** Not before this time, milliseconds since 1970; 0 when open. */
   suspendedUntilMs: number;
-  reason: Reply | undefined;
+  reason:
+    | Reply
+    | undefined;
+  /**
+   * Not before so many milliseconds have passed since it was sent; 0 when open. Absent from a worker that still says
+   * suspended_until_ms only, a time by its own clock.
+   */
+  suspendedForMs?: number | undefined;
 }
 
 /** Subject of the worker's own inbox `outcome-ack.<worker>`: outcomes that are acted on and may be forgotten. */
@@ -134,18 +148,37 @@ export interface OutcomeAck {
   partition: number;
   epoch: number;
   attemptIds: string[];
+  /**
+   * Attempts that are not wanted any more: what they would deliver has been delivered. One that has not passed its checkpoint
+   * ends as returned; one that has goes on.
+   */
+  cancelled: string[];
 }
 
-/** Subject `checkpoint.<p>`: attempts whose final dot is about to be sent. */
+/**
+ * Subject `checkpoint.<p>`, stored in the stream CHECKPOINTS: what every next owner of the partition must know of attempts.
+ * A record of a worker says whose final dot is about to be sent. A record of an owner says which of them are over.
+ */
 export interface Checkpoint {
   worker: string;
+  /** Attempts whose final dot is about to be sent. */
   attemptIds: string[];
+  /** Attempts whose checkpoint means nothing any more: given back unsent, or counted as in doubt. */
+  ended: string[];
+}
+
+/** Subject `fence.<p>`, stored in the stream CHECKPOINTS: no attempt of an older owner passes its checkpoint behind this record. */
+export interface Fence {
+  /** Sequence of the owner's claim. */
+  epoch: number;
 }
 
 /** Subject `inflight.<p>`, broadcast request; every live worker answers. */
 export interface InflightRequest {
   partition: number;
   epoch: number;
+  /** The asker can put an answer together from several messages. */
+  takesParts: boolean;
 }
 
 export interface InflightAnswer {
@@ -154,6 +187,9 @@ export interface InflightAnswer {
   running: InflightAttempt[];
   /** Finished and never acknowledged. */
   unacknowledged: Outcome[];
+  /** An answer of several messages: this is number `part`, from 0, of `parts`. Both 0 when it is the only one. */
+  part: number;
+  parts: number;
 }
 
 export interface InflightAttempt {
@@ -180,6 +216,8 @@ export interface Presence {
   passive: boolean;
   /** Milliseconds since the instance started; never goes back. */
   clockMs: number;
+  /** The instance's wall clock, milliseconds since 1970: only to show how far clocks are apart, never to decide anything. */
+  wallClockMs: number;
 }
 
 function createBaseJobBatch(): JobBatch {
@@ -275,6 +313,7 @@ function createBaseJob(): Job {
     ownTrace: false,
     acceptedAtMs: undefined,
     dueAtMs: undefined,
+    startWithinMs: undefined,
   };
 }
 
@@ -319,6 +358,9 @@ export const Job: MessageFns<Job> = {
     }
     if (message.dueAtMs !== undefined) {
       writer.uint32(96).uint64(message.dueAtMs);
+    }
+    if (message.startWithinMs !== undefined) {
+      writer.uint32(104).uint32(message.startWithinMs);
     }
     return writer;
   },
@@ -440,6 +482,14 @@ export const Job: MessageFns<Job> = {
             }
 
             message.dueAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.startWithinMs = reader.uint32();
             continue;
           }
         }
@@ -761,7 +811,7 @@ export const RecipientOutcome: MessageFns<RecipientOutcome> = {
 };
 
 function createBaseSiteStatus(): SiteStatus {
-  return { siteKey: "", window: 0, suspendedUntilMs: 0, reason: undefined };
+  return { siteKey: "", window: 0, suspendedUntilMs: 0, reason: undefined, suspendedForMs: undefined };
 }
 
 export const SiteStatus: MessageFns<SiteStatus> = {
@@ -777,6 +827,9 @@ export const SiteStatus: MessageFns<SiteStatus> = {
     }
     if (message.reason !== undefined) {
       Reply.encode(message.reason, writer.uint32(34).fork()).join();
+    }
+    if (message.suspendedForMs !== undefined) {
+      writer.uint32(40).uint64(message.suspendedForMs);
     }
     return writer;
   },
@@ -826,6 +879,14 @@ export const SiteStatus: MessageFns<SiteStatus> = {
             message.reason = Reply.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.suspendedForMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -840,7 +901,7 @@ export const SiteStatus: MessageFns<SiteStatus> = {
 };
 
 function createBaseOutcomeAck(): OutcomeAck {
-  return { partition: 0, epoch: 0, attemptIds: [] };
+  return { partition: 0, epoch: 0, attemptIds: [], cancelled: [] };
 }
 
 export const OutcomeAck: MessageFns<OutcomeAck> = {
@@ -853,6 +914,9 @@ export const OutcomeAck: MessageFns<OutcomeAck> = {
     }
     for (const v of message.attemptIds) {
       writer.uint32(26).string(v!);
+    }
+    for (const v of message.cancelled) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -894,6 +958,14 @@ export const OutcomeAck: MessageFns<OutcomeAck> = {
             message.attemptIds.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.cancelled.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -908,7 +980,7 @@ export const OutcomeAck: MessageFns<OutcomeAck> = {
 };
 
 function createBaseCheckpoint(): Checkpoint {
-  return { worker: "", attemptIds: [] };
+  return { worker: "", attemptIds: [], ended: [] };
 }
 
 export const Checkpoint: MessageFns<Checkpoint> = {
@@ -918,6 +990,9 @@ export const Checkpoint: MessageFns<Checkpoint> = {
     }
     for (const v of message.attemptIds) {
       writer.uint32(18).string(v!);
+    }
+    for (const v of message.ended) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -951,6 +1026,60 @@ export const Checkpoint: MessageFns<Checkpoint> = {
             message.attemptIds.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ended.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFence(): Fence {
+  return { epoch: 0 };
+}
+
+export const Fence: MessageFns<Fence> = {
+  encode(message: Fence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Fence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -965,7 +1094,7 @@ export const Checkpoint: MessageFns<Checkpoint> = {
 };
 
 function createBaseInflightRequest(): InflightRequest {
-  return { partition: 0, epoch: 0 };
+  return { partition: 0, epoch: 0, takesParts: false };
 }
 
 export const InflightRequest: MessageFns<InflightRequest> = {
@@ -975,6 +1104,9 @@ export const InflightRequest: MessageFns<InflightRequest> = {
     }
     if (message.epoch !== 0) {
       writer.uint32(16).uint64(message.epoch);
+    }
+    if (message.takesParts !== false) {
+      writer.uint32(24).bool(message.takesParts);
     }
     return writer;
   },
@@ -1008,6 +1140,14 @@ export const InflightRequest: MessageFns<InflightRequest> = {
             message.epoch = longToNumber(reader.uint64());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.takesParts = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1022,7 +1162,7 @@ export const InflightRequest: MessageFns<InflightRequest> = {
 };
 
 function createBaseInflightAnswer(): InflightAnswer {
-  return { worker: "", running: [], unacknowledged: [] };
+  return { worker: "", running: [], unacknowledged: [], part: 0, parts: 0 };
 }
 
 export const InflightAnswer: MessageFns<InflightAnswer> = {
@@ -1035,6 +1175,12 @@ export const InflightAnswer: MessageFns<InflightAnswer> = {
     }
     for (const v of message.unacknowledged) {
       Outcome.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.part !== 0) {
+      writer.uint32(32).uint32(message.part);
+    }
+    if (message.parts !== 0) {
+      writer.uint32(40).uint32(message.parts);
     }
     return writer;
   },
@@ -1074,6 +1220,22 @@ export const InflightAnswer: MessageFns<InflightAnswer> = {
             }
 
             message.unacknowledged.push(Outcome.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.part = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.parts = reader.uint32();
             continue;
           }
         }
@@ -1202,6 +1364,7 @@ function createBasePresence(): Presence {
     holds: Buffer.alloc(0),
     passive: false,
     clockMs: 0,
+    wallClockMs: 0,
   };
 }
 
@@ -1227,6 +1390,9 @@ export const Presence: MessageFns<Presence> = {
     }
     if (message.clockMs !== 0) {
       writer.uint32(56).uint64(message.clockMs);
+    }
+    if (message.wallClockMs !== 0) {
+      writer.uint32(64).uint64(message.wallClockMs);
     }
     return writer;
   },
@@ -1298,6 +1464,14 @@ export const Presence: MessageFns<Presence> = {
             }
 
             message.clockMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.wallClockMs = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -148,6 +148,11 @@ export interface MailState {
   trace: TraceContext | undefined;
   recipients: RecipientState[];
   delayReported: boolean;
+  /**
+   * Attempts that passed their checkpoint and whose outcome is in this state: the part of the attempt id behind the queue id.
+   * An attempt of this mail with a checkpoint that neither stands here nor is told by a worker is in doubt.
+   */
+  endedAttempts: string[];
 }
 
 export interface RecipientState {
@@ -1001,6 +1006,7 @@ function createBaseMailState(): MailState {
     trace: undefined,
     recipients: [],
     delayReported: false,
+    endedAttempts: [],
   };
 }
 
@@ -1029,6 +1035,9 @@ export const MailState: MessageFns<MailState> = {
     }
     if (message.delayReported !== false) {
       writer.uint32(64).bool(message.delayReported);
+    }
+    for (const v of message.endedAttempts) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -1108,6 +1117,14 @@ export const MailState: MessageFns<MailState> = {
             }
 
             message.delayReported = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.endedAttempts.push(reader.string());
             continue;
           }
         }
