@@ -4,8 +4,8 @@ import type { Link } from '#libs/nats/link.ts';
 import type { Attempt } from './attempts.ts';
 import type { QueueContext } from './context.ts';
 import type { Dispatch } from './dispatch.actor.ts';
+import { askInflight } from './inflight.ts';
 import type { SiteDesk } from './site-desk.actor.ts';
-import { askInflight } from './takeover.ts';
 
 /**
  * A worker that is alive accepts within a turn; after this much silence it is asked. A job that comes later than this is not taken

@@ -5,10 +5,11 @@ import { subjects } from '#libs/nats/layout.ts';
 import type { InflightAnswer } from '#proto/postrider/v1/job.ts';
 import type { QueueContext } from './context.ts';
 import type { Dispatch } from './dispatch.actor.ts';
+import { askAllInflight } from './inflight.ts';
 import type { Mails } from './mails.ts';
 import { readRecipients } from './recipients-read.ts';
 import type { SettleLog } from './settle-log.actor.ts';
-import { askAllInflight, type Loaded, load } from './takeover.ts';
+import { type Loaded, load } from './takeover.ts';
 
 export interface Restored {
   /** What the workers said; their outcomes are still to be heard. */

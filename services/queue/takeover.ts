@@ -11,14 +11,11 @@ import type { Link } from '#libs/nats/link.ts';
 import { readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import { decodeIndex } from '#libs/pack/pack.ts';
-import { InflightAnswer, InflightRequest } from '#proto/postrider/v1/job.ts';
 import { type MailState, type PackIndex, PartitionOwner, SettleBatch } from '#proto/postrider/v1/mail.ts';
 import type { Overruled } from './erasure.actor.ts';
 import { decodeState } from './state-record.ts';
 
 const CLAIM_WAIT_MS = 5000;
-const INFLIGHT_WAIT_MS = 2000;
-const ASK_TIMES_MAX = 5;
 
 export type Claim = { kind: 'claimed'; epoch: number } | { kind: 'lost' } | { kind: 'unavailable' };
 
@@ -62,39 +59,6 @@ export async function isStillOwner(
   // Less than what we know is the word of a leader that does not know everything yet.
   if (last.kind !== 'found' || last.record.sequence < epoch) return 'unknown';
   return last.record.sequence === epoch ? 'yes' : 'no';
-}
-
-/** What the live workers have of the partition. Whoever answers ignores older epochs from then on. */
-export async function askInflight(
-  link: Link,
-  owner: { readonly number: number; readonly epoch: number },
-  workers: number,
-): Promise<InflightAnswer[]> {
-  if (workers === 0) return [];
-  const request = InflightRequest.encode({
-    partition: owner.number,
-    epoch: owner.epoch,
-    takesParts: false,
-  }).finish();
-  const options = { expected: workers, timeoutMs: INFLIGHT_WAIT_MS };
-  const answers = await link.scatter(subjects.inflight(owner.number), request, options);
-  return answers.map((answer) => InflightAnswer.decode(answer));
-}
-
-/** The same, asked again until every worker that lives has answered; a busy one gets ten seconds. */
-export async function askAllInflight(
-  link: Link,
-  owner: { readonly number: number; readonly epoch: number },
-  liveWorkers: () => ReadonlySet<string>,
-): Promise<InflightAnswer[]> {
-  const answers = new Map<string, InflightAnswer>();
-  for (let asked = 0; asked < ASK_TIMES_MAX; asked++) {
-    for (const answer of await askInflight(link, owner, liveWorkers().size)) {
-      answers.set(answer.worker, answer);
-    }
-    if ([...liveWorkers()].every((worker) => answers.has(worker))) break;
-  }
-  return [...answers.values()];
 }
 
 export interface LoadedPack {
