@@ -40,7 +40,7 @@ function configText({ dataDir, port, config }: NatsOptions): string {
     'jetstream {',
     `  store_dir: ${JSON.stringify(join(dataDir, 'nats'))}`,
     '  sync_interval: always',
-    '  max_mem: 64MB',
+    '  max_mem: 256MB',
     `  max_file: ${storeOctets(config)}`,
     '}',
     '',

@@ -26,6 +26,9 @@ export function storeStream(partition: number, layout: Pick<Layout, 'spoolStream
 /** What operators rule at run time; small. */
 export const RULES_STREAM = 'RULES';
 
+/** Which attempts may have sent their final dot, and who may let more of them do so. */
+export const CHECKPOINTS_STREAM = 'CHECKPOINTS';
+
 const numbered = (prefix: string) => {
   const known: string[] = [];
   return (n: number): string => {
@@ -45,6 +48,8 @@ export const subjects = {
   deliver: numbered('deliver'),
   outcome: numbered('outcome'),
   checkpoint: numbered('checkpoint'),
+  /** The last record says which owner's attempts may pass their checkpoints. */
+  fence: numbered('fence'),
   inflight: numbered('inflight'),
   outcomeAck: (worker: string) => `outcome-ack.${worker}`,
   presence: (service: string) => `presence.${service}`,

@@ -30,7 +30,8 @@ describe('The table of permissions', () => {
     [subjects.mail(3, 'id'), ['queue'], []],
     [subjects.deliver(3), ['queue'], ['delivery']],
     [subjects.outcome(3), ['delivery'], ['queue']],
-    [subjects.checkpoint(3), ['delivery'], ['queue']],
+    [subjects.checkpoint(3), ['queue', 'delivery'], ['queue']],
+    [subjects.fence(3), ['queue'], []],
     [subjects.inflight(3), ['queue'], ['delivery']],
     [subjects.outcomeAck('delivery-1'), ['queue'], ['delivery']],
     [subjects.presence('queue'), ['queue'], ['queue', 'delivery']],
@@ -52,12 +53,22 @@ describe('The table of permissions', () => {
   test.each([
     ['CREATE', ['provision']],
     ['UPDATE', ['provision']],
-    ['DELETE', []],
     ['RESTORE', []],
     ['SNAPSHOT', []],
     ['LEADER.STEPDOWN', []],
   ])('lets streams be told %s by %j', (call, users) => {
     for (const name of names) expect(mayPublish(`$JS.API.STREAM.${call}.${name}`)).toEqual(users);
+  });
+
+  test('lets nobody delete a stream that has mail in it', () => {
+    const deletable = names.filter((name) => mayPublish(`$JS.API.STREAM.DELETE.${name}`).length > 0);
+    expect(deletable).toEqual(['CHECKPOINTS']);
+    expect(mayPublish('$JS.API.STREAM.DELETE.CHECKPOINTS')).toEqual(['provision']);
+  });
+
+  test('lets checkpoints be read by who passes them and who acts on them, and be removed by the latter', () => {
+    expect(mayPublish('$JS.API.STREAM.MSG.GET.CHECKPOINTS')).toEqual(['queue', 'delivery']);
+    expect(mayPublish('$JS.API.STREAM.PURGE.CHECKPOINTS')).toEqual(['queue']);
   });
 
   test.each([

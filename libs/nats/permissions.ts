@@ -2,7 +2,7 @@
 //
 // Subjects hold "<k>" where one entry per SPOOL or STORE stream is meant: a wildcard of NATS stands for a whole token, so
 // "SPOOL_*" would match nothing. The table assumes `nats.provision: check`: nobody but `provision` may make or change a stream,
-// and nobody at all may delete one.
+// and nobody at all may delete one that has mail in it.
 //
 // What it cannot prevent: the API of JetStream answers to any subject that the asker names, and pushes records to any
 // `deliver_subject`. Who may ask it can thus send what it may read anyway to subjects that it may not publish to itself.
@@ -47,7 +47,7 @@ const readsInOrder = (stream: string, subject: string) => [
   `$JS.FC.${stream}.>`,
 ];
 
-const STREAMS = ['SPOOL_<k>', 'STORE_<k>', 'SETTLE', 'QUEUE', 'RULES'];
+const STREAMS = ['SPOOL_<k>', 'STORE_<k>', 'SETTLE', 'QUEUE', 'CHECKPOINTS', 'RULES'];
 
 /** Reads the rules of operators. */
 const readsRules = [api('STREAM.MSG.GET.RULES')];
@@ -80,6 +80,8 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         'settle.*',
         'queue.*.owner',
         'queue.*.m.*',
+        'checkpoint.*',
+        'fence.*',
         'deliver.*',
         'outcome-ack.*',
         'inflight.*',
@@ -101,6 +103,9 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         ...readsInOrder('QUEUE', 'queue.*.m.*'),
         api('STREAM.PURGE.QUEUE'),
         api('STREAM.MSG.DELETE.QUEUE'),
+        api('STREAM.MSG.GET.CHECKPOINTS'),
+        ...readsInOrder('CHECKPOINTS', 'checkpoint.*'),
+        api('STREAM.PURGE.CHECKPOINTS'),
         ...readsRules,
         ...STREAMS.map((stream) => api(`STREAM.INFO.${stream}`)),
       ],
@@ -132,6 +137,8 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         'presence.delivery',
         ...readsRecords('SPOOL_<k>'),
         ...readsRecords('STORE_<k>'),
+        api('STREAM.MSG.GET.CHECKPOINTS'),
+        api('STREAM.INFO.CHECKPOINTS'),
       ],
     },
     subscribe: {
@@ -156,6 +163,8 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         // Streams of an earlier layout too.
         api('STREAM.INFO.*'),
         api('STREAM.NAMES'),
+        // It is made anew when the number of its copies becomes more than one.
+        api('STREAM.DELETE.CHECKPOINTS'),
       ],
     },
     subscribe: { allow: ['_INBOX.provision.>'] },

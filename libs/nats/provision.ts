@@ -19,7 +19,7 @@ const NO_STORAGE = 10047;
 const NOT_CLUSTERED = 10074;
 /** Too few servers of the cluster are there: one that starts may still come. */
 const NO_PEERS = 10005;
-const OURS = /^((SPOOL|STORE)_\d+|SETTLE|QUEUE|RULES)$/;
+const OURS = /^((SPOOL|STORE)_\d+|SETTLE|QUEUE|RULES|CHECKPOINTS)$/;
 
 /** Somebody must act: the message says what is wrong. */
 export class ProvisionError extends Error {}
@@ -47,7 +47,7 @@ export interface ProvisionOptions {
   onWait?: (words: string) => void;
 }
 
-type Making = Extract<Step, { kind: 'make' | 'change' }>;
+type Making = Extract<Step, { kind: 'make' | 'remake' | 'change' }>;
 
 /** One try: its result, or why it must be tried again. */
 type Try<T> = { kind: 'over'; result: T } | { kind: 'again'; reason: string };
@@ -163,20 +163,30 @@ async function perform(link: Link, step: Step, options: ProvisionOptions): Promi
     case 'refuse':
       return over({ stream, kind: 'refused', reason: step.reason, isUnfit: step.isUnfit });
     case 'make':
-    case 'change': {
-      const done: Provisioned =
-        step.kind === 'make' ? { stream, kind: 'made' } : { stream, kind: 'changed', changes: step.changes };
-      if (options.dryRun) return over(done);
-      const call = step.kind === 'make' ? 'CREATE' : 'UPDATE';
-      // Both may be said again when they are done already.
-      const answer = await callApi(link, `STREAM.${call}.${stream}`, step.config, CALL_WAIT_MS);
-      if (answer.kind === 'unavailable') return AWAY;
-      if (answer.kind === 'ok') return whole(link, done, options);
-      return answer.error.err_code === NAME_IN_USE
-        ? meanwhileMade(link, step, options)
-        : judge(step, answer.error);
-    }
+    case 'remake':
+    case 'change':
+      return make(link, step, options);
   }
+}
+
+async function make(link: Link, step: Making, options: ProvisionOptions): Promise<Try<Provisioned>> {
+  const { stream } = step;
+  const done: Provisioned =
+    step.kind === 'make' ? { stream, kind: 'made' } : { stream, kind: 'changed', changes: step.changes };
+  if (options.dryRun) return over(done);
+  if (step.kind === 'remake') {
+    const gone = await callApi(link, `STREAM.DELETE.${stream}`, undefined, CALL_WAIT_MS);
+    if (gone.kind === 'unavailable') return AWAY;
+    if (gone.kind === 'error' && !isMissing(gone.error)) return judge(step, gone.error);
+  }
+  const call = step.kind === 'change' ? 'UPDATE' : 'CREATE';
+  // Both may be said again when they are done already.
+  const answer = await callApi(link, `STREAM.${call}.${stream}`, step.config, CALL_WAIT_MS);
+  if (answer.kind === 'unavailable') return AWAY;
+  if (answer.kind === 'ok') return whole(link, done, options);
+  return answer.error.err_code === NAME_IN_USE
+    ? meanwhileMade(link, step, options)
+    : judge(step, answer.error);
 }
 
 /** Somebody else made it with other settings. */
@@ -212,7 +222,7 @@ export const wordsOf = ({ description, code }: ApiError) => description ?? `erro
 /** What an error means: an end, or that a later try may go better. */
 function judge(step: Making, error: ApiError): Try<Provisioned> {
   const { stream, config } = step;
-  const differences = step.kind === 'change' ? `${step.changes.map(differenceText).join('; ')}: ` : '';
+  const differences = step.kind !== 'make' ? `${step.changes.map(differenceText).join('; ')}: ` : '';
   const refuse = (reason: string) =>
     over({ stream, kind: 'refused' as const, reason: `${differences}${reason}`, isUnfit: true });
   const number = error.err_code;

@@ -33,7 +33,7 @@ describe('A plan', () => {
   test('makes what is missing and leaves what fits', () => {
     const found = there();
     found.delete('STORE_1');
-    const names = ['SPOOL_0', 'SPOOL_1', 'STORE_0', 'SETTLE', 'QUEUE', 'RULES'];
+    const names = ['SPOOL_0', 'SPOOL_1', 'STORE_0', 'SETTLE', 'QUEUE', 'CHECKPOINTS', 'RULES'];
     const rest = Object.fromEntries(names.map((name) => [name, 'leave']));
     expect(kinds(found)).toEqual({ ...rest, STORE_1: 'make' });
     expect(new Set(Object.values(kinds(new Map())))).toEqual(new Set(['make']));
@@ -81,6 +81,14 @@ describe('A plan', () => {
     expect(reasonOf(found, 'SPOOL_2', { allowShrink: true })).toBe(
       'nats.spoolStreams, fixed for the life of the data: have 3 or more, want 2; it holds 7 records',
     );
+  });
+
+  test('makes anew what is worth little when it cannot become what is wanted', () => {
+    const more = there({}, streamsOf({ ...layout, replicas: 3 }));
+    const step = planOf(wanted, more, { allowShrink: true }).find(({ stream }) => stream === 'CHECKPOINTS');
+    expect(step).toMatchObject({ kind: 'remake', config: { storage: 'file', persist_mode: 'async' } });
+    const other = there({ SETTLE: { config: { storage: 'memory' } } });
+    expect(kinds(other)).toMatchObject({ SETTLE: 'refuse', CHECKPOINTS: 'leave' });
   });
 
   test('does nothing at all for other partitions', () => {

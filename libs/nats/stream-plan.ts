@@ -1,7 +1,7 @@
 // What is to be done about the streams: which are made, which grow, which are refused. Pure.
 //
 // When one can never fit, nothing is done about any: a configuration with another layout must not leave half of it behind.
-import { type Change, compare, differenceText, type StreamConfig } from './streams.ts';
+import { type Change, compare, differenceText, REMADE, type StreamConfig } from './streams.ts';
 
 /** A stream that is there. */
 export interface Found {
@@ -11,6 +11,8 @@ export interface Found {
 
 export type Step = { stream: string } & (
   | { kind: 'make'; config: StreamConfig }
+  /** It is removed first, with what is in it. */
+  | { kind: 'remake'; config: StreamConfig; changes: Change[] }
   /** `config` is what is there with the changes in it. */
   | { kind: 'change'; config: StreamConfig; changes: Change[] }
   | { kind: 'leave' }
@@ -45,7 +47,9 @@ export function planOf(
 }
 
 function forgone(step: Step): Step {
-  return step.kind === 'make' || step.kind === 'change' ? { stream: step.stream, kind: 'forgo' } : step;
+  return step.kind === 'make' || step.kind === 'remake' || step.kind === 'change'
+    ? { stream: step.stream, kind: 'forgo' }
+    : step;
 }
 
 /** What is to be done about one, whatever the others need. */
@@ -57,6 +61,8 @@ export function stepOf(wanted: StreamConfig, found: Found | undefined, { allowSh
     const reason = `${why}: ${differences.map(differenceText).join('; ')}`;
     return { stream, kind: 'refuse', reason, isUnfit: differences === unfit };
   };
+  if (unfit.length > 0 && REMADE.has(stream))
+    return { stream, kind: 'remake', config: wanted, changes: unfit };
   if (unfit.length > 0) return refuse('it cannot become what is wanted', unfit);
   if (shorter.length > 0) return refuse('it would keep records for a shorter time', shorter);
   if (shrinking.length > 0 && !allowShrink) return refuse('it would shrink', shrinking);

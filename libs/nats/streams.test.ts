@@ -6,7 +6,7 @@ const spool = () => ({ ...streamsOf(layout).find(({ name }) => name === 'SPOOL_1
 const found = (over: Record<string, unknown>): StreamConfig => ({ ...spool(), ...over });
 
 describe('The streams of a layout', () => {
-  test('are a SPOOL and a STORE for each share of the partitions, SETTLE, QUEUE and RULES', () => {
+  test('are a SPOOL and a STORE for each share of the partitions, SETTLE, QUEUE, CHECKPOINTS and RULES', () => {
     expect(streamsOf(layout).map(({ name, subjects }) => [name, ...subjects])).toEqual([
       ['SPOOL_0', 'spool.0', 'spool.2'],
       ['STORE_0', 'store.0', 'store.2'],
@@ -14,6 +14,7 @@ describe('The streams of a layout', () => {
       ['STORE_1', 'store.1', 'store.3'],
       ['SETTLE', 'settle.*'],
       ['QUEUE', 'queue.*.owner', 'queue.*.m.*'],
+      ['CHECKPOINTS', 'checkpoint.*', 'fence.*'],
       ['RULES', 'rules.traces'],
     ]);
   });
@@ -21,7 +22,15 @@ describe('The streams of a layout', () => {
   test('throw away no mail when they are full', () => {
     const bounded = streamsOf(layout).filter(({ max_bytes: octets }) => octets !== undefined);
     const kept = bounded.map(({ name, discard }) => `${name} ${discard}`);
-    expect(kept).toEqual(['SPOOL_0 new', 'STORE_0 new', 'SPOOL_1 new', 'STORE_1 new']);
+    expect(kept).toEqual(['SPOOL_0 new', 'STORE_0 new', 'SPOOL_1 new', 'STORE_1 new', 'CHECKPOINTS new']);
+  });
+
+  test('keep checkpoints where no final dot waits for a disk', () => {
+    const checkpoints = (replicas: number) =>
+      streamsOf({ ...layout, replicas }).find(({ name }) => name === 'CHECKPOINTS')!;
+    expect(checkpoints(3)).toMatchObject({ storage: 'memory', num_replicas: 3 });
+    expect(checkpoints(3)).not.toHaveProperty('persist_mode');
+    expect(checkpoints(1)).toMatchObject({ storage: 'file', persist_mode: 'async' });
   });
 });
 

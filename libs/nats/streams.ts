@@ -2,7 +2,7 @@
 //
 // A stream only grows: nothing here ever makes it hold less, or for a shorter time, unless an operator says so, and then only
 // when what is stored fits.
-import { type Layout, RULES_STREAM, subjects } from './layout.ts';
+import { CHECKPOINTS_STREAM, type Layout, RULES_STREAM, subjects } from './layout.ts';
 
 const NANOSECONDS = 1_000_000;
 /** Chunks that no mail names, left by an ingress that died, go after 400 days; no mail waits or is held as long. */
@@ -12,6 +12,14 @@ const DEDUPE_WINDOW_MS = 600_000;
 const RULES_KEPT = 16;
 /** A record has at most a hundred rules with addresses and reasons. */
 const RULES_OCTETS_MAX = 256 * 1024;
+/** Room for half a million attempts between their final dot and its reply. */
+const CHECKPOINTS_OCTETS_MAX = 32 * 1024 * 1024;
+
+/**
+ * Streams whose records are worth little after minutes: one that cannot become what it must be is made anew. Every other stream
+ * has mail in it.
+ */
+export const REMADE: ReadonlySet<string> = new Set([CHECKPOINTS_STREAM]);
 
 export interface StreamConfig {
   name: string;
@@ -52,6 +60,7 @@ export function streamsOf(layout: Layout): StreamConfig[] {
   streams.push(
     { ...lasting, name: 'SETTLE', subjects: ['settle.*'] },
     { ...lasting, name: 'QUEUE', subjects: ['queue.*.owner', 'queue.*.m.*'], allow_atomic: true },
+    checkpointsStream(layout),
     // The last record of a subject is all that holds: older ones may come and go.
     {
       ...lasting,
@@ -64,6 +73,23 @@ export function streamsOf(layout: Layout): StreamConfig[] {
     },
   );
   return streams;
+}
+
+/**
+ * A final dot waits for its record here, so nothing is synced: several servers keep it in memory, a single one in a file that
+ * is written a moment later and outlives the death of its process.
+ */
+function checkpointsStream({ replicas }: Layout): StreamConfig {
+  return {
+    name: CHECKPOINTS_STREAM,
+    subjects: ['checkpoint.*', 'fence.*'],
+    retention: 'limits',
+    storage: replicas > 1 ? 'memory' : 'file',
+    ...(replicas === 1 && { persist_mode: 'async' }),
+    num_replicas: replicas,
+    discard: 'new',
+    max_bytes: CHECKPOINTS_OCTETS_MAX,
+  };
 }
 
 export interface Change {
@@ -117,8 +143,11 @@ export function compare(wanted: StreamConfig, found: StreamConfig): Comparison {
   return comparison;
 }
 
+/** JetStream refuses to change these. */
+const UNCHANGEABLE = new Set(['subjects', 'retention', 'storage', 'persist_mode']);
+
 function kindOf(key: string, from: unknown, to: unknown): keyof Comparison {
-  if (key === 'subjects' || key === 'retention' || key === 'storage') return 'unfit';
+  if (UNCHANGEABLE.has(key)) return 'unfit';
   const counted = AMOUNTS[key];
   return counted === undefined || counted.size(to) > counted.size(from) ? 'changes' : counted.less;
 }

@@ -21,9 +21,9 @@ export interface ProvisionRun {
 
 type Env = Record<string, string | undefined>;
 
-/** "SPOOL_0   changed: max_bytes 1 octets -> 2 octets". */
+/** "SPOOL_0     changed: max_bytes 1 octets -> 2 octets". */
 export function resultText(result: Provisioned): string {
-  const name = result.stream.padEnd(9);
+  const name = result.stream.padEnd(11);
   switch (result.kind) {
     case 'changed':
       return `${name} changed: ${result.changes.map(changeText).join(', ')}\n`;

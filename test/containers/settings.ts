@@ -64,6 +64,6 @@ ping_max: 2
 lame_duck_grace_period: 2s
 lame_duck_duration: 30s
 cluster { name: postrider, port: 6222, routes: [${routes}] }
-jetstream { store_dir: /data, sync_interval: always, max_mem: 64MB, max_file: 8GB }
+jetstream { store_dir: /data, sync_interval: always, max_mem: 256MB, max_file: 8GB }
 ${users}`;
 }

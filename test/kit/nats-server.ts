@@ -78,7 +78,7 @@ http: "127.0.0.1:${ports.monitor}"
 server_name: ${options.name ?? 'test'}
 log_file: ${JSON.stringify(join(directory, 'nats.log'))}
 max_payload: 8MB
-jetstream { store_dir: ${store}, sync_interval: always, max_mem: 64MB, max_file: ${options.storageMax ?? 20_000_000_000} }
+jetstream { store_dir: ${store}, sync_interval: always, max_mem: 256MB, max_file: ${options.storageMax ?? 20_000_000_000} }
 ${options.more ?? ''}
 `;
 }

@@ -36,7 +36,7 @@ beforeAll(async () => {
     links.set(user, await connectLink({ url: nats.url, service: user, credentials, onStatus }));
   }
   const made = await provisionAll(as('provision'), layout, { awaitCopies: true });
-  expect(made.map(({ kind }) => kind)).toEqual(Array(7).fill('made'));
+  expect(made.map(({ kind }) => kind)).toEqual(Array(8).fill('made'));
 });
 
 afterAll(async () => {
@@ -83,7 +83,8 @@ describe('To publish, nats-server allows', () => {
     ['queue.0.other', NOBODY],
     [subjects.deliver(9), ['queue']],
     [subjects.outcome(0), ['delivery']],
-    [subjects.checkpoint(0), ['delivery']],
+    [subjects.checkpoint(0), ['queue', 'delivery']],
+    [subjects.fence(0), ['queue']],
     [subjects.inflight(0), ['queue']],
     [subjects.outcomeAck('delivery-1'), ['queue']],
     [subjects.presence('queue'), ['queue']],

@@ -85,8 +85,10 @@ async function store(octets: number): Promise<number> {
 describe('postrider provision', () => {
   test('makes what is missing, leaves the rest alone, and says so', async () => {
     await callApi(link, 'STREAM.DELETE.STORE_0', undefined, 3000);
-    const rest = ['SETTLE', 'QUEUE', 'RULES'].map((name) => `${name.padEnd(10)}unchanged\n`).join('');
-    const wet = `SPOOL_0   unchanged\nSTORE_0   made\n${rest}`;
+    const rest = ['SETTLE', 'QUEUE', 'CHECKPOINTS', 'RULES']
+      .map((name) => `${name.padEnd(12)}unchanged\n`)
+      .join('');
+    const wet = `SPOOL_0       unchanged\nSTORE_0     made\n${rest}`;
     const dry = `Nothing is changed: this only says what would be done.\n${wet}`;
     expect(await postrider('spoolSizeMax: 4 MiB', '--dry-run')).toEqual({ out: dry, err: '', code: 0 });
     await expect(configOf('STORE_0')).rejects.toThrow();
@@ -102,7 +104,7 @@ describe('postrider provision', () => {
     const ours = { ...config, description: 'ours', compression: 's2' };
     await callApi(link, 'STREAM.UPDATE.SPOOL_0', ours, 3000);
     const { out, code } = await postrider('spoolSizeMax: 8 MiB');
-    expect(out).toContain('SPOOL_0   changed: max_bytes 4194304 octets -> 8388608 octets\n');
+    expect(out).toContain('SPOOL_0       changed: max_bytes 4194304 octets -> 8388608 octets\n');
     expect(code).toBe(0);
     const kept = { max_bytes: 8 * MIB, description: 'ours', compression: 's2' };
     expect(await configOf('SPOOL_0')).toMatchObject(kept);
@@ -114,11 +116,11 @@ describe('postrider provision', () => {
     const words = 'max_bytes (nats.spoolSizeMax): have 4194304 octets, want 2097152 octets';
     const refused = await postrider('spoolSizeMax: 2 MiB');
     expect(refused).toMatchObject({ code: 1, err: 'postrider: 2 streams refused\n' });
-    expect(refused.out).toContain(`SPOOL_0   refused: it would shrink: ${words}\n`);
+    expect(refused.out).toContain(`SPOOL_0       refused: it would shrink: ${words}\n`);
     const allowed = await postrider('spoolSizeMax: 2 MiB', '--allow-shrink');
     expect(allowed).toMatchObject({ code: 1, err: 'postrider: 1 stream refused\n' });
-    expect(allowed.out).toMatch(/SPOOL_0 {3}refused: 3\d{6} octets are stored: max_bytes /);
-    expect(allowed.out).toContain('STORE_0   changed: max_bytes 4194304 octets -> 2097152 octets\n');
+    expect(allowed.out).toMatch(/SPOOL_0 {5}refused: 3\d{6} octets are stored: max_bytes /);
+    expect(allowed.out).toContain('STORE_0     changed: max_bytes 4194304 octets -> 2097152 octets\n');
     expect((await configOf('SPOOL_0')).max_bytes).toBe(4 * MIB);
     expect((await configOf('STORE_0')).max_bytes).toBe(2 * MIB);
   });
@@ -157,10 +159,10 @@ describe('postrider provision', () => {
     await store(100);
     const { out, code, err } = await postrider('spoolSizeMax: 4 MiB, spoolStreams: 1', '--allow-shrink');
     expect([code, err]).toEqual([1, 'postrider: 4 streams refused\n']);
-    expect(out).toContain('SETTLE    not touched, because another one is refused\n');
+    expect(out).toContain('SETTLE      not touched, because another one is refused\n');
     const words =
       'nats.spoolStreams, fixed for the life of the data: have 2 or more, want 1; it holds 1 records';
-    expect(out).toContain(`SPOOL_1   refused: ${words}\n`);
+    expect(out).toContain(`SPOOL_1     refused: ${words}\n`);
     await expect(configOf('SETTLE')).rejects.toThrow();
     expect((await configOf('SPOOL_1')).subjects).toEqual(['spool.1', 'spool.3']);
   });

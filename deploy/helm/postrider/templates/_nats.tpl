@@ -80,7 +80,7 @@ jetstream {
   store_dir: "/data"
   # An accepted mail is on the disk of most servers before the client hears of it.
   sync_interval: always
-  max_mem: 64MB
+  max_mem: 256MB
   max_file: {{ include "postrider.natsStorage" . }}
 }
 {{- if gt (int $embedded.replicas) 1 }}
