@@ -88,7 +88,7 @@ describe('postrider provision', () => {
     const rest = ['SETTLE', 'QUEUE', 'CHECKPOINTS', 'RULES']
       .map((name) => `${name.padEnd(12)}unchanged\n`)
       .join('');
-    const wet = `SPOOL_0       unchanged\nSTORE_0     made\n${rest}`;
+    const wet = `SPOOL_0     unchanged\nSTORE_0     made\n${rest}`;
     const dry = `Nothing is changed: this only says what would be done.\n${wet}`;
     expect(await postrider('spoolSizeMax: 4 MiB', '--dry-run')).toEqual({ out: dry, err: '', code: 0 });
     await expect(configOf('STORE_0')).rejects.toThrow();
@@ -104,7 +104,7 @@ describe('postrider provision', () => {
     const ours = { ...config, description: 'ours', compression: 's2' };
     await callApi(link, 'STREAM.UPDATE.SPOOL_0', ours, 3000);
     const { out, code } = await postrider('spoolSizeMax: 8 MiB');
-    expect(out).toContain('SPOOL_0       changed: max_bytes 4194304 octets -> 8388608 octets\n');
+    expect(out).toContain('SPOOL_0     changed: max_bytes 4194304 octets -> 8388608 octets\n');
     expect(code).toBe(0);
     const kept = { max_bytes: 8 * MIB, description: 'ours', compression: 's2' };
     expect(await configOf('SPOOL_0')).toMatchObject(kept);
@@ -116,7 +116,7 @@ describe('postrider provision', () => {
     const words = 'max_bytes (nats.spoolSizeMax): have 4194304 octets, want 2097152 octets';
     const refused = await postrider('spoolSizeMax: 2 MiB');
     expect(refused).toMatchObject({ code: 1, err: 'postrider: 2 streams refused\n' });
-    expect(refused.out).toContain(`SPOOL_0       refused: it would shrink: ${words}\n`);
+    expect(refused.out).toContain(`SPOOL_0     refused: it would shrink: ${words}\n`);
     const allowed = await postrider('spoolSizeMax: 2 MiB', '--allow-shrink');
     expect(allowed).toMatchObject({ code: 1, err: 'postrider: 1 stream refused\n' });
     expect(allowed.out).toMatch(/SPOOL_0 {5}refused: 3\d{6} octets are stored: max_bytes /);
