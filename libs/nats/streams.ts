@@ -87,7 +87,8 @@ function checkpointsStream({ replicas }: Layout): StreamConfig {
     storage: replicas > 1 ? 'memory' : 'file',
     ...(replicas === 1 && { persist_mode: 'async' }),
     num_replicas: replicas,
-    discard: 'new',
+    // Better a duplicate that is not counted than no mail at all: owners of an older version never remove what is over.
+    discard: 'old',
     max_bytes: CHECKPOINTS_OCTETS_MAX,
   };
 }

@@ -54,7 +54,12 @@ export class Checkpoints {
       else ids.push(attemptId);
     }
     for (const [partition, attemptIds] of byPartition) {
-      const checkpoint = Checkpoint.encode({ worker: link.instance, attemptIds, ended: [] }).finish();
+      const checkpoint = Checkpoint.encode({
+        worker: link.instance,
+        attemptIds,
+        ended: [],
+        parts: [],
+      }).finish();
       link.publish(subjects.checkpoint(partition), checkpoint);
     }
     void link.confirm().then((isConfirmed) => {

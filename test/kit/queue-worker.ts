@@ -100,7 +100,7 @@ export class FakeWorker {
     const running = this.#running.get(job.attemptId);
     if (running !== undefined) running.checkpointed = true;
     const { attemptId, partition } = job;
-    const message = { worker: this.instance, attemptIds: [attemptId], ended: [] };
+    const message = { worker: this.instance, attemptIds: [attemptId], ended: [], parts: [] };
     this.link.publish(subjects.checkpoint(partition), Checkpoint.encode(message).finish());
   }
 

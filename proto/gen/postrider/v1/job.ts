@@ -165,12 +165,29 @@ export interface Checkpoint {
   attemptIds: string[];
   /** Attempts whose checkpoint means nothing any more: given back unsent, or counted as in doubt. */
   ended: string[];
+  /** Those of attempt_ids that are not for all recipients of their mails. */
+  parts: PartOfMail[];
+}
+
+export interface PartOfMail {
+  attemptId: string;
+  /** Job.recipients. */
+  recipients: number[];
 }
 
 /** Subject `fence.<p>`, stored in the stream CHECKPOINTS: no attempt of an older owner passes its checkpoint behind this record. */
 export interface Fence {
   /** Sequence of the owner's claim. */
   epoch: number;
+  /** Workers that the owner gave up, in the order in which it did. */
+  excluded: Exclusion[];
+}
+
+/** A worker that may live and not know that it was given up. What it gets later it may do. */
+export interface Exclusion {
+  worker: string;
+  /** Attempts of the owner up to this number (see Job.attempt_id), and all of earlier owners. */
+  through: number;
 }
 
 /** Subject `inflight.<p>`, broadcast request; every live worker answers. */
@@ -980,7 +997,7 @@ export const OutcomeAck: MessageFns<OutcomeAck> = {
 };
 
 function createBaseCheckpoint(): Checkpoint {
-  return { worker: "", attemptIds: [], ended: [] };
+  return { worker: "", attemptIds: [], ended: [], parts: [] };
 }
 
 export const Checkpoint: MessageFns<Checkpoint> = {
@@ -993,6 +1010,9 @@ export const Checkpoint: MessageFns<Checkpoint> = {
     }
     for (const v of message.ended) {
       writer.uint32(26).string(v!);
+    }
+    for (const v of message.parts) {
+      PartOfMail.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1034,6 +1054,85 @@ export const Checkpoint: MessageFns<Checkpoint> = {
             message.ended.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.parts.push(PartOfMail.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePartOfMail(): PartOfMail {
+  return { attemptId: "", recipients: [] };
+}
+
+export const PartOfMail: MessageFns<PartOfMail> = {
+  encode(message: PartOfMail, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attemptId !== "") {
+      writer.uint32(10).string(message.attemptId);
+    }
+    if (message.recipients.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.recipients) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartOfMail {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartOfMail();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attemptId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.recipients.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.recipients.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1048,13 +1147,16 @@ export const Checkpoint: MessageFns<Checkpoint> = {
 };
 
 function createBaseFence(): Fence {
-  return { epoch: 0 };
+  return { epoch: 0, excluded: [] };
 }
 
 export const Fence: MessageFns<Fence> = {
   encode(message: Fence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.epoch !== 0) {
       writer.uint32(8).uint64(message.epoch);
+    }
+    for (const v of message.excluded) {
+      Exclusion.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1078,6 +1180,71 @@ export const Fence: MessageFns<Fence> = {
             }
 
             message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.excluded.push(Exclusion.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExclusion(): Exclusion {
+  return { worker: "", through: 0 };
+}
+
+export const Exclusion: MessageFns<Exclusion> = {
+  encode(message: Exclusion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.worker !== "") {
+      writer.uint32(10).string(message.worker);
+    }
+    if (message.through !== 0) {
+      writer.uint32(16).uint64(message.through);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Exclusion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExclusion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.worker = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.through = longToNumber(reader.uint64());
             continue;
           }
         }
