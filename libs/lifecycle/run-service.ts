@@ -1,7 +1,7 @@
 // Runs one service from start to stop: configuration, health, NATS, telemetry, the service itself, and back in reverse order.
 //
 // Fails: bad configuration -> its problems on standard error, exit 78; NATS away -> it waits, alive and not ready, with a line
-// in the log now and then; NATS refuses us or a file for it cannot be read, for 30 s -> the reason in the log, exit 1; the service
+// in the log now and then; NATS takes no message of the size that we need -> the reason in the log, exit 1; NATS refuses us or a file for it cannot be read, for 30 s -> the reason in the log, exit 1; the service
 // cannot start -> a line in the log, exit 1; an error that nobody caught -> the same: a service that is in a state that nobody
 // thought of must not go on, and killing it loses no mail.
 import { setTimeout as pause } from 'node:timers/promises';
@@ -12,11 +12,13 @@ import type { Config } from '#libs/config/schema.ts';
 import { LinkError } from '#libs/nats/dial.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
 import { linkOptions } from '#libs/nats/link-options.ts';
+import { payloadHindrance } from '#libs/nats/payload.ts';
 import { type HealthServer, serveHealth } from '#libs/rpc/health.ts';
 import { endpointText } from '#libs/rpc/listening.ts';
 import { makeLogger } from '#libs/telemetry/logger.ts';
 import { startTelemetry, type Telemetry } from '#libs/telemetry/telemetry.ts';
 import { HealthReport } from './health-report.ts';
+import { OversizedLog } from './oversized-log.ts';
 import { onStopRequest } from './stop-request.ts';
 import { runSteps, Wait } from './stop-steps.ts';
 
@@ -99,6 +101,14 @@ async function connect(name: string, config: Config, logger: Logger): Promise<Li
   }
 }
 
+/** What only a person can mend must not look like waiting. */
+function refuseSmallPayloads({ payloadMax }: Link, logger: Logger): void {
+  const hindrance = payloadHindrance(payloadMax);
+  if (hindrance === undefined) return;
+  logger.fatal(hindrance);
+  process.exit(1);
+}
+
 interface Underway {
   running: RunningService;
   context: ServiceContext;
@@ -150,15 +160,19 @@ export async function runService({ name, start }: Service): Promise<void> {
   }
   const report = new HealthReport(health, () => logger);
   const link = await connect(name, config, logger);
+  refuseSmallPayloads(link, logger);
   const telemetry = await startTelemetry(config, { name, instance: link.instance });
   logger = telemetry.logger;
   telemetry.metrics.gauge('postrider_nats_connected', 'Whether NATS is connected: 1, or 0.', () =>
     link.connected ? 1 : 0,
   );
+  new OversizedLog(link, { metrics: telemetry.metrics, logger, now: () => performance.now() });
   const context = { config, telemetry, link };
   const running = await start(context);
   stop = () => stopAll({ running, context, report, health, wait });
-  report.started(() => ({ connected: link.connected, hindrance: running.readiness?.() }));
+  // At a reconnect it may be another server, which takes less than the one that we began with.
+  const hindrance = () => payloadHindrance(link.payloadMax) ?? running.readiness?.();
+  report.started(() => ({ connected: link.connected, hindrance: hindrance() }));
   announceReady(logger, {
     ...running.ready,
     metrics: endpointText(config.telemetry.metricsAddress, telemetry.metricsPort),

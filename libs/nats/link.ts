@@ -2,10 +2,12 @@
 // Answers come to one inbox of our own and are matched by number: no promise, timer or header object per question.
 //
 // Fails: what is published while disconnected is lost (`connected` tells); questions that were open when the connection
-// was lost are answered `timeout` at once, since their answers cannot arrive any more.
+// was lost are answered `timeout` at once, since their answers cannot arrive any more. What is larger than the server takes is not
+// sent: `false`, or `too-big`; who watches (`onOversized`) hears of each.
 import { randomBytes } from 'node:crypto';
 import { type Msg, type NatsConnection, headers as newHeaders, type Subscription } from '@nats-io/nats-core';
 import { type DialOptions, dial } from './dial.ts';
+import { headerOctets } from './payload.ts';
 
 /** A message as a subscriber sees it; `reply` is '' when nobody waits for an answer. */
 export interface Incoming {
@@ -27,11 +29,18 @@ export interface LinkSubscription {
   drain(): Promise<void>;
 }
 
-export type Answer = { kind: 'answer'; data: Uint8Array } | { kind: 'nobody' } | { kind: 'timeout' };
-export type RecordAnswer =
-  | { kind: 'answer'; record: IncomingRecord }
-  | { kind: 'nobody' }
-  | { kind: 'timeout' };
+/** No answer: nobody listens, none came in time, or the question is larger than the server takes. */
+export type NoAnswer = { kind: 'nobody' } | { kind: 'timeout' } | { kind: 'too-big' };
+export type Answer = { kind: 'answer'; data: Uint8Array } | NoAnswer;
+export type RecordAnswer = { kind: 'answer'; record: IncomingRecord } | NoAnswer;
+
+/** A message that was not sent, since the server does not take so much. */
+export interface OversizedMessage {
+  /** What its subject begins with: "outcome", "spool". */
+  kind: string;
+  octets: number;
+  payloadMax: number;
+}
 
 export interface Question {
   subject: string;
@@ -86,6 +95,7 @@ export class Link {
   readonly #answers: string;
   readonly #open = new Map<number, Open>();
   readonly #onReconnected = new Set<() => void>();
+  #onOversized: (message: OversizedMessage) => void = () => {};
   readonly #sweeper: NodeJS.Timeout;
   readonly #onStatus: (status: string) => void;
   readonly #saidAtMs = new Map<string, number>();
@@ -112,7 +122,7 @@ export class Link {
     return this.#connected;
   }
 
-  /** Largest payload that the server takes, octets. */
+  /** Largest payload that the server takes, headers included, octets. Another server of the cluster may take more or less. */
   get payloadMax(): number {
     return this.#connection.info?.max_payload ?? 1_048_576;
   }
@@ -122,9 +132,14 @@ export class Link {
     return this.#connection.info?.api_lvl ?? 0;
   }
 
-  /** Sends a message; it is in the socket by the next event-loop turn, or lost when disconnected. */
-  publish(subject: string, payload: Uint8Array): void {
-    if (!this.#connection.isClosed()) this.#connection.publish(subject, payload);
+  /**
+   * Sends a message; it is in the socket by the next event-loop turn, or lost when disconnected. False when it cannot be sent: it is
+   * larger than the server takes, or the link is closed.
+   */
+  publish(subject: string, payload: Uint8Array): boolean {
+    if (this.#connection.isClosed() || !this.#fits(subject, payload.length)) return false;
+    this.#connection.publish(subject, payload);
+    return true;
   }
 
   subscribe(
@@ -160,19 +175,24 @@ export class Link {
       onAnswer({ kind: 'timeout' });
       return;
     }
+    const { headers } = question;
+    if (!this.#fits(question.subject, octetsOf(question.payload, headers))) {
+      onAnswer({ kind: 'too-big' });
+      return;
+    }
     const number = ++this.#questions;
     this.#open.set(number, { deadlineMs: Date.now() + question.timeoutMs, onAnswer });
     const reply = `${this.#answers}.${number.toString(36)}`;
-    const { headers } = question;
     if (headers === undefined) this.#connection.publish(question.subject, question.payload, { reply });
     else this.#connection.publish(question.subject, question.payload, { reply, headers: headersOf(headers) });
   }
 
-  /** Publishes with headers, without an answer. */
-  publishRecord(subject: string, payload: Uint8Array, headers: Readonly<Record<string, string>>): void {
-    if (!this.#connection.isClosed()) {
-      this.#connection.publish(subject, payload, { headers: headersOf(headers) });
-    }
+  /** Publishes with headers, without an answer; false as of `publish`. */
+  publishRecord(subject: string, payload: Uint8Array, headers: Readonly<Record<string, string>>): boolean {
+    const octets = octetsOf(payload, headers);
+    if (this.#connection.isClosed() || !this.#fits(subject, octets)) return false;
+    this.#connection.publish(subject, payload, { headers: headersOf(headers) });
+    return true;
   }
 
   /** Like ask, as a promise. */
@@ -187,26 +207,34 @@ export class Link {
   }
 
   /** Asks everybody who listens and returns the answers: all `expected` ones, or those that came in time. */
-  scatter(
+  async scatter(
     subject: string,
     payload: Uint8Array,
     options: { expected: number; timeoutMs: number },
   ): Promise<Uint8Array[]> {
+    const answers: Uint8Array[] = [];
+    const hear = (data: Uint8Array) => answers.push(data) >= options.expected;
+    await this.scatterUntil({ subject, payload, timeoutMs: options.timeoutMs }, hear);
+    return answers;
+  }
+
+  /** Asks everybody who listens; resolves when `hear` returns true for an answer, or it is too late for another one. */
+  scatterUntil(question: Question, hear: (data: Uint8Array) => boolean): Promise<void> {
     return new Promise((resolve) => {
-      const answers: Uint8Array[] = [];
+      const { subject, payload } = question;
       const number = ++this.#questions;
       const finish = () => {
         this.#open.delete(number);
-        resolve(answers);
+        resolve();
       };
       const onAnswer = (answer: RecordAnswer) => {
         if (answer.kind !== 'answer') return finish();
-        answers.push(answer.record.data);
-        if (answers.length >= options.expected) return finish();
         this.#open.set(number, open);
+        if (hear(answer.record.data)) finish();
       };
-      const open: Open = { deadlineMs: Date.now() + options.timeoutMs, onAnswer };
+      const open: Open = { deadlineMs: Date.now() + question.timeoutMs, onAnswer };
       if (!this.#connected || this.#connection.isClosed()) return finish();
+      if (!this.#fits(subject, payload.length)) return finish();
       this.#open.set(number, open);
       this.#connection.publish(subject, payload, { reply: `${this.#answers}.${number.toString(36)}` });
     });
@@ -219,6 +247,11 @@ export class Link {
   onReconnected(hear: () => void): () => void {
     this.#onReconnected.add(hear);
     return () => this.#onReconnected.delete(hear);
+  }
+
+  /** `hear` is called for each message that was not sent because of its size; one at a time may watch. */
+  onOversized(hear: (message: OversizedMessage) => void): void {
+    this.#onOversized = hear;
   }
 
   /** Resolves when the server has everything that was published; at once when disconnected. */
@@ -257,6 +290,13 @@ export class Link {
         else subscription.unsubscribe();
       },
     };
+  }
+
+  #fits(subject: string, octets: number): boolean {
+    const { payloadMax } = this;
+    if (octets <= payloadMax) return true;
+    this.#onOversized({ kind: subject.split('.', 1)[0]!, octets, payloadMax });
+    return false;
   }
 
   #answered(message: Msg): void {
@@ -312,6 +352,10 @@ export class Link {
 async function withPatience(work: Promise<void>): Promise<void> {
   const patience = new Promise<void>((done) => setTimeout(done, 2000).unref());
   await Promise.race([work.catch(() => {}), patience]);
+}
+
+function octetsOf(payload: Uint8Array, headers: Readonly<Record<string, string>> | undefined): number {
+  return payload.length + (headers === undefined ? 0 : headerOctets(headers));
 }
 
 function headersOf(record: Readonly<Record<string, string>>) {

@@ -5,6 +5,7 @@
 import { type ApiError, callApi } from './api.ts';
 import type { Layout } from './layout.ts';
 import type { Link } from './link.ts';
+import { payloadHindrance } from './payload.ts';
 import { type Found, planOf, type Step, stepOf } from './stream-plan.ts';
 import { type Change, changeText, differenceText, streamsOf } from './streams.ts';
 
@@ -96,7 +97,9 @@ export async function provision(
 }
 
 /** Throws ProvisionError when the server cannot do what we need. */
-export function checkLevel({ apiLevel }: Pick<Link, 'apiLevel'>): void {
+export function checkLevel({ apiLevel, payloadMax }: Pick<Link, 'apiLevel' | 'payloadMax'>): void {
+  const hindrance = payloadHindrance(payloadMax);
+  if (hindrance !== undefined) throw new ProvisionError(hindrance);
   if (apiLevel >= API_LEVEL_MIN) return;
   const have = apiLevel === 0 ? 'none' : `level ${apiLevel}`;
   throw new ProvisionError(

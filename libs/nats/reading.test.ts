@@ -23,7 +23,9 @@ class ScriptedLink implements ReadingLink {
 
   #hear: (record: IncomingRecord) => void = () => {};
 
-  publish(): void {}
+  publish(): boolean {
+    return true;
+  }
 
   subscribeRecords(_subject: string, onRecord: (record: IncomingRecord) => void) {
     this.#hear = onRecord;

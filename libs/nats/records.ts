@@ -1,9 +1,10 @@
 // Stores records in JetStream and knows when they are durable. Retries with the same id until it is sure or out of time.
 //
-// Fails: `full` (no room: nothing was stored), `too-big`, `conflict` (the fence has moved: nothing was stored),
-// `unavailable` (out of time: it may have been stored).
+// Fails: `full` (no room: nothing was stored), `too-big` (the server or the stream takes no record of this size: nothing was
+// stored), `conflict` (the fence has moved: nothing was stored), `unavailable` (out of time: it may have been stored).
 import { randomBytes } from 'node:crypto';
 import type { Link, RecordAnswer } from './link.ts';
+import { headerOctets } from './payload.ts';
 
 export interface RecordToStore {
   subject: string;
@@ -29,6 +30,8 @@ export type Stored =
 /** One wait for an acknowledgement; a lost one must not cost much more. */
 const TRY_MS = 3000;
 const AGAIN_MS = 50;
+/** Id, position and commit of a batch as headers: at most. */
+const BATCH_HEADERS_OCTETS = 128;
 const AGAIN_MAX_MS = 1000;
 
 interface PubAck {
@@ -44,6 +47,7 @@ const UNAVAILABLE: Stored = { kind: 'unavailable' };
 
 /** What an acknowledgement means; undefined when the record should be sent again. */
 function outcomeOf(answer: RecordAnswer): Stored | undefined {
+  if (answer.kind === 'too-big') return TOO_BIG;
   if (answer.kind !== 'answer') return undefined;
   const { data } = answer.record;
   const ack = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1')) as PubAck;
@@ -90,7 +94,6 @@ export class RecordWriter {
   store(record: RecordToStore): Promise<Stored> {
     const headers = headersOf(record);
     const payload = joined(record.payload);
-    if (payload.length > this.#link.payloadMax) return Promise.resolve(TOO_BIG);
     const { subject } = record;
     return this.#untilSure(record.giveUpAfterMs, (timeoutMs) =>
       this.#link.askRecord({ subject, payload, timeoutMs, ...(headers !== undefined && { headers }) }),
@@ -104,6 +107,12 @@ export class RecordWriter {
       payload: joined(draft.payload),
       headers: headersOf(draft) ?? {},
     }));
+    const { payloadMax } = this.#link;
+    // Before any is sent: what is staged of a batch that cannot be whole would only wait there.
+    const isTooBig = ready.some(
+      ({ payload, headers }) => payload.length + headerOctets(headers) + BATCH_HEADERS_OCTETS > payloadMax,
+    );
+    if (isTooBig) return Promise.resolve(TOO_BIG);
     return this.#untilSure(options.giveUpAfterMs, (timeoutMs) => {
       const batchId = randomBytes(12).toString('hex');
       ready.forEach(({ subject, payload, headers }, i) => {

@@ -35,6 +35,7 @@ function rig() {
     publish(subject: string, payload: Uint8Array) {
       const { worker, attemptIds } = Checkpoint.decode(payload);
       log.push(`${worker} says ${attemptIds.join()} on ${subject}`);
+      return true;
     },
     onReconnected: (hear: () => void) => {
       reconnected.push(hear);

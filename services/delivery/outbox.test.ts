@@ -8,6 +8,7 @@ function outbox() {
   const sent: { subject: string; batch: OutcomeBatch }[] = [];
   const publish = (subject: string, payload: Uint8Array) => {
     sent.push({ subject, batch: OutcomeBatch.decode(payload) });
+    return true;
   };
   const departure = new Departure();
   return { sent, departure, outbox: new Outbox({ instance: 'worker', publish }, departure) };

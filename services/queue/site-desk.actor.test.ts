@@ -23,6 +23,7 @@ function bench(lease: (item: WorkItem) => Job | undefined = ({ positions }) => j
       publish: (subject, payload) => {
         const { jobs } = JobBatch.decode(payload);
         sent.push({ subject, jobs: jobs.map(({ attemptId }) => attemptId) });
+        return true;
       },
     },
     shards: 4,

@@ -18,8 +18,8 @@ export class CutLink {
     return this.#link.connected && !this.#isCut;
   }
 
-  publish(subject: string, payload: Uint8Array): void {
-    if (!this.#isCut) this.#link.publish(subject, payload);
+  publish(subject: string, payload: Uint8Array): boolean {
+    return !this.#isCut && this.#link.publish(subject, payload);
   }
 
   subscribe(subject: string, onMessage: (message: Incoming) => void): LinkSubscription {

@@ -12,6 +12,8 @@ export interface NatsOptions {
   name?: string;
   /** Octets that JetStream may store; 20 GB when absent. */
   storageMax?: number;
+  /** Octets of its max_payload; 8 MB when absent. */
+  payloadMax?: number;
   /** More lines of its configuration: users, TLS. */
   more?: string;
 }
@@ -24,8 +26,8 @@ export interface NatsServer {
   readonly directory: string;
   /** Ends it; resolves when it is gone. SIGSTOP and SIGCONT only reach it. */
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** Starts it again on the same port and store; resolves when it is healthy. */
-  restart(): Promise<void>;
+  /** Starts it again on the same port and store, with another max_payload when one is given; resolves when it is healthy. */
+  restart(payloadMax?: number): Promise<void>;
   /** Gives it other lines of configuration while it runs; clients that may not be there any more are sent away. */
   reload(more: string): Promise<void>;
   /** All that it logged. */
@@ -77,7 +79,7 @@ port: ${ports.client}
 http: "127.0.0.1:${ports.monitor}"
 server_name: ${options.name ?? 'test'}
 log_file: ${JSON.stringify(join(directory, 'nats.log'))}
-max_payload: 8MB
+max_payload: ${options.payloadMax ?? 8 * 1024 ** 2}
 jetstream { store_dir: ${store}, sync_interval: always, max_mem: 256MB, max_file: ${options.storageMax ?? 20_000_000_000} }
 ${options.more ?? ''}
 `;
@@ -97,8 +99,8 @@ export async function launchServer(
   const directory = await mkdtemp(join(tmpdir(), 'postrider-nats-'));
   const ports = { client: await freePort(), monitor: await freePort() };
   const configFile = join(directory, 'nats.conf');
-  const configure = (more = options.more) =>
-    writeFile(configFile, configText(directory, ports, { ...options, ...(more !== undefined && { more }) }));
+  const configure = (changed: Partial<NatsOptions> = {}) =>
+    writeFile(configFile, configText(directory, ports, { ...options, ...changed }));
   await configure();
   const program = await natsProgram();
   let child = launchNats(program, configFile);
@@ -110,12 +112,13 @@ export async function launchServer(
       return child.pid!;
     },
     kill: (signal) => endNats(child, signal),
-    restart: async () => {
+    restart: async (payloadMax) => {
+      if (payloadMax !== undefined) await configure({ payloadMax });
       child = launchNats(program, configFile);
       await untilReady(ports.monitor, child);
     },
     reload: async (more) => {
-      await configure(more);
+      await configure({ more });
       child.kill('SIGHUP');
     },
     log: () => readFile(join(directory, 'nats.log'), 'utf8'),
