@@ -8,6 +8,8 @@ import { RecordWriter } from '#libs/nats/records.ts';
 import { encodeFrame, encodeIndex } from '#libs/pack/pack.ts';
 import {
   Checkpoint,
+  type Exclusion,
+  Fence,
   InflightAnswer,
   InflightRequest,
   type Job,
@@ -95,6 +97,23 @@ export class DeliveryOwner {
   /** Says that outcomes were acted on. */
   acknowledge(worker: string, attemptIds: string[]): void {
     const ack = { partition: this.#partition, epoch: this.epoch, attemptIds, cancelled: [] };
+    this.#options.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(ack).finish());
+  }
+
+  /** No attempt of an older owner, or of a worker that is given up, passes its checkpoint from now on. */
+  async fence(excluded: Exclusion[] = []): Promise<void> {
+    const stored = await new RecordWriter(this.#options.link).store({
+      subject: subjects.fence(this.#partition),
+      payload: Fence.encode({ epoch: this.epoch, excluded }).finish(),
+      id: '',
+      giveUpAfterMs: 10_000,
+    });
+    if (stored.kind !== 'stored') throw new Error(`no fence: ${stored.kind}`);
+  }
+
+  /** Says that attempts are not wanted any more. */
+  cancel(worker: string, attemptIds: string[]): void {
+    const ack = { partition: this.#partition, epoch: this.epoch, attemptIds: [], cancelled: attemptIds };
     this.#options.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(ack).finish());
   }
 

@@ -6,7 +6,6 @@ import { subjects } from '#libs/nats/layout.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
 import { Presence } from '#libs/nats/presence.ts';
 import {
-  Checkpoint,
   InflightAnswer,
   InflightRequest,
   type Job,
@@ -19,6 +18,7 @@ import {
 } from '#proto/postrider/v1/job.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
+import { FencedCheckpoints, type Passage } from './fenced-checkpoint.ts';
 
 export const OK: Reply = { code: 250, enhanced: '2.0.0', text: 'Ok', host: 'mx' };
 export const BUSY: Reply = { code: 451, enhanced: '4.3.0', text: 'busy', host: 'mx' };
@@ -47,6 +47,7 @@ export class FakeWorker {
   /** What an answer to an in-flight question is withheld for. */
   isMute = false;
   readonly #presence: Presence;
+  readonly #checkpoints: FencedCheckpoints;
   readonly #running = new Map<string, Taken & { checkpointed: boolean }>();
   readonly #epochs = new Map<number, number>();
   readonly #timer: NodeJS.Timeout;
@@ -55,6 +56,7 @@ export class FakeWorker {
   constructor(link: Link, presence: Presence, layout: { shards: number; partitions: number }) {
     this.link = link;
     this.#presence = presence;
+    this.#checkpoints = new FencedCheckpoints(link);
     for (let shard = 0; shard < layout.shards; shard++) {
       const take = ({ data }: { data: Uint8Array }) => this.#take(JobBatch.decode(data));
       link.subscribe(subjects.deliver(shard), take, { workerGroup: 'delivery' });
@@ -96,12 +98,16 @@ export class FakeWorker {
     await this.link.close();
   }
 
-  checkpoint(job: Job): void {
+  /**
+   * Marks the attempt and stores its checkpoint; resolves when that is stored, or refused: a fenced attempt is given back as one
+   * that was never started.
+   */
+  async checkpoint(job: Job): Promise<Passage> {
     const running = this.#running.get(job.attemptId);
     if (running !== undefined) running.checkpointed = true;
-    const { attemptId, partition } = job;
-    const message = { worker: this.instance, attemptIds: [attemptId], ended: [], parts: [] };
-    this.link.publish(subjects.checkpoint(partition), Checkpoint.encode(message).finish());
+    const passage = await this.#checkpoints.pass(job);
+    if (passage === 'fenced' && this.#isUp) this.finish(job, 'RETURNED');
+    return passage;
   }
 
   /** The attempt is over. */

@@ -102,7 +102,7 @@ describe('a new owner', () => {
     const job = await worker.job(() => true);
     await first.kill();
     const opening = rig.queue();
-    const timer = setInterval(() => worker.checkpoint(job), 5);
+    const timer = setInterval(() => void worker.checkpoint(job), 5);
     const second = await opening;
     await until(() => second.queue.partitions.get(0)?.isOpen === true);
     clearInterval(timer);
@@ -193,7 +193,7 @@ describe('an owner whose worker dies', () => {
     const [queueId] = await rig.accept([...one, ...one]);
     await until(() => worker.taken.length === 2);
     const [job] = worker.jobsOf(queueId!);
-    worker.checkpoint(job!);
+    void worker.checkpoint(job!);
     await pause(100);
     const other = await rig.worker();
     await worker.die();
@@ -207,7 +207,7 @@ describe('an owner whose worker dies', () => {
     const { queue, inDoubt } = await rig.queue({ inDoubt: 'hold' });
     const [queueId] = await rig.accept(one);
     const job = await worker.job(() => true);
-    worker.checkpoint(job);
+    void worker.checkpoint(job);
     await pause(100);
     const other = await rig.worker();
     await worker.die();

@@ -1,0 +1,71 @@
+// Passes the checkpoint of one attempt as a delivery worker does, for tests of those who act on checkpoints: stored behind the
+// newest fence of the partition, and refused when that is of a newer owner than the job, or of one that has given the worker up.
+//
+// Fails: `unavailable` when JetStream does not answer in time; the checkpoint may be stored then.
+import { lastRecord } from '#libs/nats/direct-get.ts';
+import { CHECKPOINTS_STREAM, subjects } from '#libs/nats/layout.ts';
+import type { Link } from '#libs/nats/link.ts';
+import { RecordWriter } from '#libs/nats/records.ts';
+import { Checkpoint, Fence, type Job } from '#proto/postrider/v1/job.ts';
+
+export type Passage = 'passed' | 'fenced' | 'unavailable';
+
+interface KnownFence {
+  sequence: number;
+  fence: Fence;
+}
+
+/** Number of the attempt among those of its owner; it stands in its id. */
+const numberOf = (attemptId: string) => Number.parseInt(attemptId.split('.').at(-2)!, 36);
+
+export class FencedCheckpoints {
+  readonly #link: Link;
+  readonly #writer: RecordWriter;
+  /** By partition. */
+  readonly #fences = new Map<number, KnownFence>();
+
+  constructor(link: Link) {
+    this.#link = link;
+    this.#writer = new RecordWriter(link);
+  }
+
+  /** `passed`: the final dot may be sent. `fenced`: somebody else may be sent the job by now. */
+  async pass(job: Pick<Job, 'attemptId' | 'partition' | 'epoch' | 'recipients'>): Promise<Passage> {
+    const { attemptId, partition, recipients } = job;
+    const worker = this.#link.instance;
+    const parts = recipients.length === 0 ? [] : [{ attemptId, recipients }];
+    const payload = Checkpoint.encode({ worker, attemptIds: [attemptId], ended: [], parts }).finish();
+    for (let tries = 0; tries < 4; tries++) {
+      const known = this.#fences.get(partition) ?? (await this.#read(partition));
+      if (known === undefined) continue;
+      if (this.#isFenced(job, known.fence)) return 'fenced';
+      const stored = await this.#writer.store({
+        subject: subjects.checkpoint(partition),
+        payload,
+        id: '',
+        fence: { subject: subjects.fence(partition), sequence: known.sequence },
+        giveUpAfterMs: 2000,
+      });
+      if (stored.kind === 'stored') return 'passed';
+      this.#fences.delete(partition);
+    }
+    return 'unavailable';
+  }
+
+  #isFenced({ attemptId, epoch }: Pick<Job, 'attemptId' | 'epoch'>, fence: Fence): boolean {
+    if (fence.epoch !== epoch) return fence.epoch > epoch;
+    const number = numberOf(attemptId);
+    return fence.excluded.some(({ worker, through }) => worker === this.#link.instance && number <= through);
+  }
+
+  async #read(partition: number): Promise<KnownFence | undefined> {
+    const last = await lastRecord(this.#link, CHECKPOINTS_STREAM, subjects.fence(partition));
+    if (last.kind === 'unavailable') return undefined;
+    const known =
+      last.kind === 'missing'
+        ? { sequence: 0, fence: { epoch: 0, excluded: [] } }
+        : { sequence: last.record.sequence, fence: Fence.decode(last.record.data) };
+    this.#fences.set(partition, known);
+    return known;
+  }
+}
