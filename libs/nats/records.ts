@@ -1,10 +1,13 @@
 // Stores records in JetStream and knows when they are durable. Retries with the same id until it is sure or out of time.
 //
 // Fails: `full` (no room: nothing was stored), `too-big` (the server or the stream takes no record of this size: nothing was
-// stored), `conflict` (the fence has moved: nothing was stored), `unavailable` (out of time: it may have been stored).
+// stored), `conflict` (the fence has moved: nothing was stored), `unavailable` (out of time: it may have been stored), `refused`
+// (JetStream says no for a reason that does not pass by itself, with its number and words; told at once: a sealed stream, a number
+// that nobody knows, an answer that cannot be read).
 import { randomBytes } from 'node:crypto';
 import type { Link, RecordAnswer } from './link.ts';
 import { headerOctets } from './payload.ts';
+import { meaningOf, type PublishError } from './publish-errors.ts';
 
 export interface RecordToStore {
   subject: string;
@@ -25,7 +28,13 @@ export type Stored =
   | { kind: 'full' }
   | { kind: 'conflict' }
   | { kind: 'too-big' }
-  | { kind: 'unavailable' };
+  | { kind: 'unavailable' }
+  | { kind: 'refused'; code: number; words: string };
+
+/** Why a record is not stored, in words for a log. */
+export function troubleText(stored: Exclude<Stored, { kind: 'stored' }>): string {
+  return stored.kind === 'refused' ? `refused: ${stored.words} (${stored.code})` : stored.kind;
+}
 
 /** One wait for an acknowledgement; a lost one must not cost much more. */
 const TRY_MS = 3000;
@@ -34,10 +43,15 @@ const AGAIN_MS = 50;
 const BATCH_HEADERS_OCTETS = 128;
 const AGAIN_MAX_MS = 1000;
 
+/** What who waits for it is told: that there is no room, that it never fits, or that nobody knows when. */
+export function commitTrouble(kind: Exclude<Stored['kind'], 'stored'>): 'full' | 'too-big' | 'unavailable' {
+  return kind === 'full' || kind === 'too-big' ? kind : 'unavailable';
+}
+
 interface PubAck {
   seq?: number;
   duplicate?: boolean;
-  error?: { code: number; err_code?: number; description?: string };
+  error?: PublishError;
 }
 
 const CONFLICT: Stored = { kind: 'conflict' };
@@ -45,26 +59,47 @@ const FULL: Stored = { kind: 'full' };
 const TOO_BIG: Stored = { kind: 'too-big' };
 const UNAVAILABLE: Stored = { kind: 'unavailable' };
 
+const WORDS_MAX = 200;
+
+/** The acknowledgement; undefined when it is none. */
+function pubAckOf(data: Uint8Array): PubAck | undefined {
+  try {
+    const ack: unknown = JSON.parse(
+      Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1'),
+    );
+    return typeof ack === 'object' && ack !== null ? (ack as PubAck) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** What an acknowledgement means; undefined when the record should be sent again. */
 function outcomeOf(answer: RecordAnswer): Stored | undefined {
   if (answer.kind === 'too-big') return TOO_BIG;
   if (answer.kind !== 'answer') return undefined;
-  const { data } = answer.record;
-  const ack = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1')) as PubAck;
-  if (ack.error === undefined) {
-    return { kind: 'stored', sequence: ack.seq ?? 0, duplicate: ack.duplicate ?? false };
+  const ack = pubAckOf(answer.record.data);
+  if (ack?.error !== undefined) return failureOf(ack.error);
+  if (ack?.seq === undefined) return { kind: 'refused', code: 0, words: 'the answer is no acknowledgement' };
+  return { kind: 'stored', sequence: ack.seq, duplicate: ack.duplicate ?? false };
+}
+
+function failureOf(error: PublishError): Stored | undefined {
+  switch (meaningOf(error)) {
+    case 'again':
+      return undefined;
+    case 'full':
+      return FULL;
+    case 'too-big':
+      return TOO_BIG;
+    case 'conflict':
+      return CONFLICT;
+    case 'refused':
+      return {
+        kind: 'refused',
+        code: error.err_code ?? error.code,
+        words: (error.description ?? '').slice(0, WORDS_MAX),
+      };
   }
-  const { err_code: number, description = '' } = ack.error;
-  if (number === 10071) return CONFLICT;
-  if (number === 10054 || /too large|exceeds maximum/.test(description)) return TOO_BIG;
-  if (
-    number === 10047 ||
-    number === 10077 ||
-    /maximum (bytes|messages)|insufficient|no space/.test(description)
-  ) {
-    return FULL;
-  }
-  return undefined;
 }
 
 function headersOf(draft: Draft): Record<string, string> | undefined {

@@ -16,7 +16,7 @@
 //
 // Fails: a chunk that is not stored dooms the mail; its trouble is told when the data has ended.
 import type { FieldScanner } from '#libs/header/field-scanner.ts';
-import type { Stored } from '#libs/nats/records.ts';
+import { commitTrouble, type Stored } from '#libs/nats/records.ts';
 import type { DataReader } from '#libs/smtp/data-reader.ts';
 import type { ClientGreeting, CommitTrouble, Transaction } from '#libs/smtp/server-session.ts';
 import type { Chunk, TraceContext } from '#proto/postrider/v1/mail.ts';
@@ -254,7 +254,7 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
       case 'arriving':
       case 'ending':
         if (typeof stored === 'string') {
-          this.#doom(stored === 'conflict' ? 'unavailable' : stored);
+          this.#doom(commitTrouble(stored));
         } else {
           this.chunks[position] = stored;
           this.#goOn();

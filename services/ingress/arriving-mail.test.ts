@@ -50,7 +50,7 @@ class Spool {
   }
 
   /** Answers the oldest record in flight. */
-  async answer(kind: Exclude<Stored['kind'], 'stored'> | 'stored' = 'stored'): Promise<void> {
+  async answer(kind: Exclude<Stored['kind'], 'refused'> = 'stored'): Promise<void> {
     const resolve = this.#waiting.shift()!;
     const sequence = this.records.length;
     if (kind === 'stored') this.records.push(this.#payloads.shift());

@@ -4,7 +4,7 @@
 // Fails: as RecordWriter; a chunk that cannot be removed is removed by the stream's age limit.
 import { randomBytes } from 'node:crypto';
 import { type Layout, storeStream, subjects } from '#libs/nats/layout.ts';
-import type { RecordWriter, Stored } from '#libs/nats/records.ts';
+import { type RecordWriter, type Stored, troubleText } from '#libs/nats/records.ts';
 import type { Chunk } from '#proto/postrider/v1/mail.ts';
 
 export interface ChunkStoreOptions {
@@ -83,7 +83,7 @@ export class ChunkStore {
       if (stored.kind === 'stored') {
         onDone({ stream: storeStream(partition, layout), sequence: stored.sequence, length });
       } else {
-        onTrouble(`STORE: a chunk of ${length} octets is not stored: ${stored.kind}`);
+        onTrouble(`STORE: a chunk of ${length} octets is not stored: ${troubleText(stored)}`);
         onDone(stored.kind);
       }
       this.#callWaiters();

@@ -12,7 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import { DateLine } from '#libs/header/received.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
-import type { RecordWriter, Stored } from '#libs/nats/records.ts';
+import { commitTrouble, type RecordWriter, type Stored, troubleText } from '#libs/nats/records.ts';
 import type { CommitTrouble } from '#libs/smtp/server-session.ts';
 import { PackDraft, type SealedPack, type WholeMail } from './pack-draft.ts';
 import { PartitionRotation } from './partition-rotation.ts';
@@ -178,8 +178,8 @@ export class Packer {
       for (let i = 0; i < mails.length; i++) mails[i]!.stored(pack.queueIds[i]!); // G2
       return;
     }
-    onTrouble(`SPOOL: a pack of ${mails.length} mails is not stored: ${stored.kind}`);
-    const trouble = stored.kind === 'conflict' ? 'unavailable' : stored.kind;
+    onTrouble(`SPOOL: a pack of ${mails.length} mails is not stored: ${troubleText(stored)}`);
+    const trouble = commitTrouble(stored.kind);
     for (const mail of mails) mail.refused(trouble);
   }
 }

@@ -197,6 +197,7 @@ describe('A pack that is not stored', () => {
     [{ kind: 'too-big' }, 'too-big'],
     [{ kind: 'unavailable' }, 'unavailable'],
     [{ kind: 'conflict' }, 'unavailable'],
+    [{ kind: 'refused', code: 10109, words: 'invalid operation on sealed stream' }, 'unavailable'],
     [new Error('bug'), 'unavailable'],
   ])('(%j) tells its mails, and the next pack follows (G2)', async (stored, trouble) => {
     const { sent, troubles, add } = packerWith();

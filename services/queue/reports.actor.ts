@@ -5,7 +5,7 @@
 // content is gone cannot be reported; it stays, loudly, for an operator.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { subjects } from '#libs/nats/layout.ts';
-import type { RecordToStore, RecordWriter } from '#libs/nats/records.ts';
+import { type RecordToStore, type RecordWriter, troubleText } from '#libs/nats/records.ts';
 import { encodeIndex } from '#libs/pack/pack.ts';
 import { FrameReader } from './frames.ts';
 import { GrowingPause } from './pause-growing.ts';
@@ -170,8 +170,8 @@ export class Reports {
       for (const { part } of pack.drafts) this.#stored(part, stored.sequence);
       return true;
     }
-    onTrouble(`SPOOL: ${stored.kind}; ${pack.drafts.length} reports wait`);
-    const mayBeStored = stored.kind === 'unavailable';
+    onTrouble(`SPOOL: ${troubleText(stored)}; ${pack.drafts.length} reports wait`);
+    const mayBeStored = stored.kind === 'unavailable' || stored.kind === 'refused';
     this.#unsure = mayBeStored ? pack : undefined;
     if (!mayBeStored) this.#waiting.unshift(...pack.drafts.map((draft) => draft.part));
     return false;

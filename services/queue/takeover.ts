@@ -4,12 +4,13 @@
 // an outcome that the old owner acknowledged before a worker answered has its line in the log already; one that it
 // acknowledged later is in the worker's answer.
 //
-// Fails: `lost` when another instance claimed first; `unavailable` when JetStream does not answer.
+// Fails: `lost` when another instance claimed first; `unavailable` when JetStream does not answer; throws when it refuses for a
+// reason that does not pass by itself.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { type Layout, spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { readAll, type StoredRecord } from '#libs/nats/reading.ts';
-import type { RecordWriter } from '#libs/nats/records.ts';
+import { type RecordWriter, troubleText } from '#libs/nats/records.ts';
 import { decodeIndex } from '#libs/pack/pack.ts';
 import { type MailState, type PackIndex, PartitionOwner, SettleBatch } from '#proto/postrider/v1/mail.ts';
 import type { Overruled } from './erasure.actor.ts';
@@ -42,6 +43,7 @@ export async function claim(stores: Stores, partition: number, nowMs: number): P
     giveUpAfterMs: CLAIM_WAIT_MS,
   });
   if (stored.kind === 'stored') return { kind: 'claimed', epoch: stored.sequence };
+  if (stored.kind === 'refused') throw new Error(`QUEUE: ${troubleText(stored)}`);
   if (stored.kind !== 'conflict') return { kind: 'unavailable' };
   // A first try whose acknowledgement was lost makes the second one conflict: then the record is ours all the same.
   const now = await direct.lastOf('QUEUE', subject);

@@ -4,7 +4,7 @@
 // Fails: throws when JetStream does not answer, or others change the rules again and again meanwhile.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { RULES_STREAM, subjects } from '#libs/nats/layout.ts';
-import type { RecordWriter } from '#libs/nats/records.ts';
+import { type RecordWriter, troubleText } from '#libs/nats/records.ts';
 import type { ForcedAnswer, TraceAdminCalls } from '#libs/rpc/trace-admin.ts';
 import type { ForceTraceRequest } from '#proto/postrider/v1/admin.ts';
 import { type TraceRule, TraceRules } from '#proto/postrider/v1/rules.ts';
@@ -86,6 +86,6 @@ export class TraceRulesDesk implements TraceAdminCalls {
     });
     if (stored.kind === 'stored') return true;
     if (stored.kind === 'conflict') return false;
-    throw new Error(`the rules cannot be stored: ${stored.kind}`);
+    throw new Error(`the rules cannot be stored: ${troubleText(stored)}`);
   }
 }
