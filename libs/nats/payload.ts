@@ -17,10 +17,10 @@ const HEADERS_OCTETS = 64 * 1024;
 /** Octets left for what stands around one thing that fills a message: names, ids, a trace. */
 const AROUND_OCTETS = 4 * 1024;
 /**
- * Octets of max_payload for each recipient of a mail. The most that one message must say of a recipient, when every word is cut, is 12
+ * Octets of max_payload for each recipient of a mail. The most that one message must say of a recipient, when every word is cut, is 16
  * octets (an outcome); of its state it is less, beside the name of its domain, which counts among the octets of its path.
  */
-const OCTETS_PER_RECIPIENT = 16;
+const OCTETS_PER_RECIPIENT = 20;
 /** Share of a pack for the forward-paths of one mail; the rest is for what else stands in its envelope. */
 const ENVELOPE_SHARE = 0.9;
 

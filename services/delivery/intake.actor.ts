@@ -4,6 +4,7 @@
 // Fails: a message that is not what it should be is reported and dropped; its sender repeats it.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
+import { gatheredMax } from '#libs/nats/payload.ts';
 import {
   InflightAnswer,
   InflightRequest,
@@ -23,7 +24,9 @@ import {
   onJob,
   onSwept,
 } from './attempt-ledger.machine.ts';
+import { partsOf } from './inflight-parts.ts';
 import type { Outbox } from './outbox.actor.ts';
+import { fitted, refitted } from './outcome-octets.ts';
 
 const TELL_AGAIN_MS = 2000;
 const TELL_AGAIN_MAX = 5000;
@@ -91,8 +94,9 @@ export class Intake {
 
   /** The attempt is over: its outcome is told until it is acknowledged. */
   finished(attempt: Attempt, outcome: Outcome): void {
-    const { outbox, now } = this.#options;
-    if (onFinished(this.#ledger, outcome, now())) outbox.outcome(attempt.job.partition, outcome);
+    const { link, outbox, now } = this.#options;
+    const told = fitted(outcome, link.payloadMax);
+    if (onFinished(this.#ledger, told, now())) outbox.outcome(attempt.job.partition, told);
   }
 
   /** Called about twice a second. */
@@ -136,14 +140,16 @@ export class Intake {
       const { attemptId, queueId, recipients } = job;
       return { attemptId, queueId, recipients, siteKey, checkpointed };
     });
-    const answer = {
-      worker: link.instance,
-      running,
-      unacknowledged: known.unacknowledged,
-      part: 0,
-      parts: 0,
-    };
-    if (reply !== '') link.publish(reply, InflightAnswer.encode(answer).finish());
+    if (reply === '') return;
+    const { instance: worker, payloadMax } = link;
+    const unacknowledged = known.unacknowledged.map((outcome) => refitted(outcome, payloadMax));
+    // An owner that cannot put parts together takes as much as the server does, or waits for us in vain.
+    const octetsMax = request.takesParts ? gatheredMax(payloadMax) : Number.POSITIVE_INFINITY;
+    for (const part of partsOf({ worker, running, unacknowledged }, octetsMax)) {
+      if (link.publish(reply, InflightAnswer.encode(part).finish())) continue;
+      const what = `${part.running.length} attempts and ${part.unacknowledged.length} outcomes`;
+      this.#options.onTrouble(`cannot say in one message what is in flight in ${request.partition}: ${what}`);
+    }
   }
 
   #tellAgain(silentForMs: number): void {

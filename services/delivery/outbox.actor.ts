@@ -1,60 +1,65 @@
 // What this worker tells the owners of partitions: accepted attempts, outcomes, where sites stand; gathered by partition
-// over one event-loop turn.
+// over one event-loop turn, in messages of a bounded size.
 //
 // Fails: what is published while the link is down is lost; the ledger's owner tells outcomes again, and owners ask for
 // accepted attempts themselves.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
+import { gatheredMax } from '#libs/nats/payload.ts';
 import { type Outcome, OutcomeBatch, type SiteStatus } from '#proto/postrider/v1/job.ts';
 import type { Departure } from './departure.ts';
+import { outcomeOctets, refitted } from './outcome-octets.ts';
 
-/** Recipients' results in one message: keeps it well under the largest payload of NATS. */
-const RESULTS_PER_MESSAGE = 1000;
+/** A site's standing, without its key and the reason: at most. */
+const STATUS_OCTETS = 64;
+/** What an id takes beside its own octets. */
+const ID_OCTETS = 2;
 
 interface Letter {
   partition: number;
   batch: OutcomeBatch;
-  results: number;
+  octets: number;
 }
 
 export class Outbox {
-  readonly #link: Pick<Link, 'instance' | 'publish'>;
+  readonly #link: Pick<Link, 'instance' | 'publish' | 'payloadMax'>;
   readonly #departure: Departure;
   /** By partition, those that take more. */
   readonly #letters = new Map<number, Letter>();
   #ready: Letter[] = [];
 
-  constructor(link: Pick<Link, 'instance' | 'publish'>, departure: Departure) {
+  constructor(link: Pick<Link, 'instance' | 'publish' | 'payloadMax'>, departure: Departure) {
     this.#link = link;
     this.#departure = departure;
     departure.join(() => this.#send());
   }
 
   accepted(partition: number, attemptId: string): void {
-    this.#letter(partition).batch.accepted.push(attemptId);
+    this.#letter(partition, attemptId.length + ID_OCTETS).batch.accepted.push(attemptId);
   }
 
+  /** Takes it as it was fitted when the attempt ended; the server may take less by now. */
   outcome(partition: number, outcome: Outcome): void {
-    const letter = this.#letter(partition);
-    letter.batch.outcomes.push(outcome);
-    letter.results += 1 + outcome.recipients.length;
-    // The next outcome starts a letter of its own; this one leaves with the turn.
-    if (letter.results >= RESULTS_PER_MESSAGE) this.#letters.delete(partition);
+    const told = refitted(outcome, this.#link.payloadMax);
+    this.#letter(partition, outcomeOctets(told)).batch.outcomes.push(told);
   }
 
   site(partition: number, status: SiteStatus): void {
-    this.#letter(partition).batch.sites.push(status);
+    const octets = STATUS_OCTETS + status.siteKey.length + (status.reason?.text.length ?? 0);
+    this.#letter(partition, octets).batch.sites.push(status);
   }
 
-  #letter(partition: number): Letter {
+  /** One with room for so many octets more, or an empty one. */
+  #letter(partition: number, octets: number): Letter {
     let letter = this.#letters.get(partition);
-    if (letter === undefined) {
+    if (letter === undefined || letter.octets + octets > gatheredMax(this.#link.payloadMax)) {
       const batch = { worker: this.#link.instance, accepted: [], outcomes: [], sites: [] };
-      letter = { partition, batch, results: 0 };
+      letter = { partition, batch, octets: ID_OCTETS + batch.worker.length };
       this.#letters.set(partition, letter);
       this.#ready.push(letter);
       this.#departure.soon();
     }
+    letter.octets += octets;
     return letter;
   }
 

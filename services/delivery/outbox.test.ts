@@ -5,13 +5,14 @@ import { Departure } from './departure.ts';
 import { Outbox } from './outbox.actor.ts';
 
 function outbox() {
-  const sent: { subject: string; batch: OutcomeBatch }[] = [];
+  const sent: { subject: string; batch: OutcomeBatch; octets: number }[] = [];
   const publish = (subject: string, payload: Uint8Array) => {
-    sent.push({ subject, batch: OutcomeBatch.decode(payload) });
+    sent.push({ subject, batch: OutcomeBatch.decode(payload), octets: payload.length });
     return true;
   };
   const departure = new Departure();
-  return { sent, departure, outbox: new Outbox({ instance: 'worker', publish }, departure) };
+  const link = { instance: 'worker', publish, payloadMax: 1024 * 1024 };
+  return { sent, link, departure, outbox: new Outbox(link, departure) };
 }
 
 function outcome(attemptId: string, recipients = 0): Outcome {
@@ -52,9 +53,9 @@ describe('the outbox', () => {
     expect(sent.at(-1)!.batch).toMatchObject({ accepted: ['d'], outcomes: [] });
   });
 
-  test('cuts what would not fit in one message', () => {
+  test('begins another message when the next outcome has no room in one', () => {
     const { sent, departure, outbox: box } = outbox();
-    for (let i = 0; i < 5; i++) box.outcome(1, outcome(`${i}`, 600));
+    for (let i = 0; i < 5; i++) box.outcome(1, outcome(`${i}`, 8000));
     box.accepted(1, 'a');
     departure.flushNow();
     expect(sent.map(({ batch }) => batch.outcomes.map(({ attemptId }) => attemptId))).toEqual([
@@ -63,5 +64,33 @@ describe('the outbox', () => {
       ['4'],
     ]);
     expect(sent[2]!.batch.accepted).toEqual(['a']);
+    for (const { octets } of sent) expect(octets).toBeLessThan(256 * 1024);
+  });
+
+  test('keeps messages bounded whatever is said in them: accepted attempts, long words, sites', () => {
+    const { sent, departure, outbox: box } = outbox();
+    const reply = { code: 451, enhanced: '4.7.1', text: 'x'.repeat(500), host: 'mx' };
+    for (let i = 0; i < 20_000; i++) box.accepted(1, `00abcdefghijklmnopqr.${i}.zz`);
+    for (let i = 0; i < 2000; i++) box.outcome(1, { ...outcome(`${i}`), reply });
+    for (let i = 0; i < 2000; i++) {
+      box.site(1, { siteKey: `smtp:${i}.example:25`, window: 1, suspendedUntilMs: 0, reason: reply });
+    }
+    departure.flushNow();
+    for (const { octets } of sent) expect(octets).toBeLessThanOrEqual(256 * 1024);
+    expect(sent.flatMap(({ batch }) => batch.accepted)).toHaveLength(20_000);
+    expect(sent.flatMap(({ batch }) => batch.outcomes)).toHaveLength(2000);
+    expect(sent.flatMap(({ batch }) => batch.sites)).toHaveLength(2000);
+  });
+
+  test('fits an outcome anew when the server takes less than when the attempt ended', () => {
+    const { sent, link, departure, outbox: box } = outbox();
+    link.payloadMax = 256 * 1024;
+    const words = { code: 550, enhanced: '5.1.1', text: 'x'.repeat(400), host: 'mx' };
+    const long = outcome('a', 2000);
+    for (const one of long.recipients) one.reply = { ...words };
+    box.outcome(1, long);
+    departure.flushNow();
+    expect(sent).toHaveLength(1);
+    expect(sent[0]!.octets).toBeLessThan(256 * 1024);
   });
 });

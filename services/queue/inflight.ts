@@ -1,6 +1,8 @@
-// Asks the workers what they have of a partition: attempts that run, and outcomes that no owner acted on yet.
+// Asks the workers what they have of a partition: attempts that run, and outcomes that no owner acted on yet. What one worker has may
+// come in several messages; it has answered when all of them are here.
 //
-// Fails: a worker that does not answer in time is not among the answers; who asks decides what that means.
+// Fails: a worker that does not answer in time, or not wholly, is not among the answers; who asks decides what that means. A message
+// that cannot be read is dropped, with a word: its worker has not answered.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { InflightAnswer, InflightRequest } from '#proto/postrider/v1/job.ts';
@@ -8,35 +10,80 @@ import { InflightAnswer, InflightRequest } from '#proto/postrider/v1/job.ts';
 const INFLIGHT_WAIT_MS = 2000;
 const ASK_TIMES_MAX = 5;
 
+export interface Asker {
+  link: Pick<Link, 'scatterUntil'>;
+  onTrouble: (reason: string) => void;
+}
+
 /** What the live workers have of the partition. Whoever answers ignores older epochs from then on. */
 export async function askInflight(
-  link: Link,
+  { link, onTrouble }: Asker,
   owner: { readonly number: number; readonly epoch: number },
   workers: number,
 ): Promise<InflightAnswer[]> {
   if (workers === 0) return [];
-  const request = InflightRequest.encode({
-    partition: owner.number,
-    epoch: owner.epoch,
-    takesParts: false,
-  }).finish();
-  const options = { expected: workers, timeoutMs: INFLIGHT_WAIT_MS };
-  const answers = await link.scatter(subjects.inflight(owner.number), request, options);
-  return answers.map((answer) => InflightAnswer.decode(answer));
+  const { number: partition, epoch } = owner;
+  const payload = InflightRequest.encode({ partition, epoch, takesParts: true }).finish();
+  const gathering = new InflightGathering();
+  const question = { subject: subjects.inflight(partition), payload, timeoutMs: INFLIGHT_WAIT_MS };
+  await link.scatterUntil(question, (data) => {
+    try {
+      gathering.add(InflightAnswer.decode(data));
+    } catch (error) {
+      onTrouble(`what a worker has of partition ${partition} cannot be read: ${(error as Error).message}`);
+    }
+    return gathering.answers.length >= workers;
+  });
+  return gathering.answers;
 }
 
 /** The same, asked again until every worker that lives has answered; a busy one gets ten seconds. */
 export async function askAllInflight(
-  link: Link,
+  asker: Asker,
   owner: { readonly number: number; readonly epoch: number },
   liveWorkers: () => ReadonlySet<string>,
 ): Promise<InflightAnswer[]> {
   const answers = new Map<string, InflightAnswer>();
   for (let asked = 0; asked < ASK_TIMES_MAX; asked++) {
-    for (const answer of await askInflight(link, owner, liveWorkers().size)) {
+    for (const answer of await askInflight(asker, owner, liveWorkers().size)) {
       answers.set(answer.worker, answer);
     }
     if ([...liveWorkers()].every((worker) => answers.has(worker))) break;
   }
   return [...answers.values()];
+}
+
+/** Puts the answers to one question together from their parts, in whatever order they come. */
+export class InflightGathering {
+  /** Whole ones, one for each worker. */
+  readonly answers: InflightAnswer[] = [];
+  readonly #answered = new Set<string>();
+  readonly #parts = new Map<string, Map<number, InflightAnswer>>();
+
+  add(answer: InflightAnswer): void {
+    const { worker, part, parts } = answer;
+    if (this.#answered.has(worker)) return;
+    if (parts <= 1) {
+      this.#whole(answer);
+      return;
+    }
+    const known = this.#parts.get(worker) ?? new Map<number, InflightAnswer>();
+    this.#parts.set(worker, known);
+    known.set(part, answer);
+    if (known.size < parts) return;
+    this.#parts.delete(worker);
+    const all = [...known.values()];
+    this.#whole({
+      worker,
+      running: all.flatMap(({ running }) => running),
+      unacknowledged: all.flatMap(({ unacknowledged }) => unacknowledged),
+      part: 0,
+      parts: 0,
+    });
+  }
+
+  #whole(answer: InflightAnswer): void {
+    this.#answered.add(answer.worker);
+    this.answers.push(answer);
+  }
 }

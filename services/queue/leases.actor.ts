@@ -15,6 +15,7 @@ const ACCEPT_WITHIN_MS = 3000;
 
 export interface LeasesOptions {
   link: Link;
+  onTrouble: QueueContext['onTrouble'];
   desk: SiteDesk;
   dispatch: Dispatch;
   now: () => number;
@@ -50,9 +51,9 @@ export class Leases {
   }
 
   async #reconcile(unaccepted: Attempt[], orphans: Attempt[]): Promise<void> {
-    const { link, liveWorkers, viewIsFresh, dispatch, owner } = this.#options;
+    const { liveWorkers, viewIsFresh, dispatch, owner } = this.#options;
     const workers = liveWorkers();
-    const answers = await askInflight(link, owner, workers.size);
+    const answers = await askInflight(this.#options, owner, workers.size);
     if (!viewIsFresh() || !owner.isOpen) return;
     const answered = new Set(answers.map((answer) => answer.worker));
     const holder = new Map<string, string>();

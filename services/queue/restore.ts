@@ -32,7 +32,7 @@ export async function restore(
   settleLog: SettleLog,
   context: QueueContext,
 ): Promise<Restored> {
-  const answers = await askAllInflight(context.link, owner, context.liveWorkers);
+  const answers = await askAllInflight(context, owner, context.liveWorkers);
   const loaded = await load(context, owner.number);
   for (const trouble of loaded.troubles) context.onTrouble(trouble);
   const claims = { subject: subjects.owner(owner.number), sequence: owner.epoch, isSettled: false };
