@@ -9,6 +9,7 @@ import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { ConfigError, loadConfig } from '#libs/config/load.ts';
 import type { Config } from '#libs/config/schema.ts';
+import { onUnreadable } from '#libs/nats/decoding.ts';
 import { LinkError } from '#libs/nats/dial.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
 import { linkOptions } from '#libs/nats/link-options.ts';
@@ -21,6 +22,7 @@ import { HealthReport } from './health-report.ts';
 import { OversizedLog } from './oversized-log.ts';
 import { onStopRequest } from './stop-request.ts';
 import { runSteps, Wait } from './stop-steps.ts';
+import { UnreadableLog } from './unreadable-log.ts';
 
 /** As sysexits.h has it: the starter does not restart a service that ended with this. */
 export const EXIT_CONFIG = 78;
@@ -166,7 +168,10 @@ export async function runService({ name, start }: Service): Promise<void> {
   telemetry.metrics.gauge('postrider_nats_connected', 'Whether NATS is connected: 1, or 0.', () =>
     link.connected ? 1 : 0,
   );
-  new OversizedLog(link, { metrics: telemetry.metrics, logger, now: () => performance.now() });
+  const surroundings = { metrics: telemetry.metrics, logger, now: () => performance.now() };
+  new OversizedLog(link, surroundings);
+  const unreadable = new UnreadableLog(surroundings);
+  onUnreadable((message) => unreadable.heard(message));
   const context = { config, telemetry, link };
   const running = await start(context);
   stop = () => stopAll({ running, context, report, health, wait });

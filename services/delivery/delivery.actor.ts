@@ -62,7 +62,7 @@ export class Delivery {
       outbox: this.#outbox,
       now,
       onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
-      onTrouble: (reason) => logger.error({ reason }, 'unreadable message'),
+      onTrouble: (reason) => logger.error({ reason }, 'an answer that is too large'),
       mayTakeJobs: () => this.#shards.hasLease,
       isLate: (batch) => this.#shards.isLate(batch),
     });

@@ -1,7 +1,8 @@
 // The worker's side of the protocol with owners: takes jobs, accepts each once, answers who asks what is in flight, and
 // tells outcomes until they are acknowledged.
 //
-// Fails: a message that is not what it should be is reported and dropped; its sender repeats it.
+// Fails: a message that is not what it should be is dropped (libs/nats/decoding.ts says so); its sender repeats it.
+import { listen, readMessage, type Wire } from '#libs/nats/decoding.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
 import { gatheredMax } from '#libs/nats/payload.ts';
@@ -31,6 +32,22 @@ import { fitted, refitted } from './outcome-octets.ts';
 const TELL_AGAIN_MS = 2000;
 const TELL_AGAIN_MAX = 5000;
 
+/** Jobs that nobody could carry out are none. */
+const JOBS: Wire<JobBatch> = {
+  ...JobBatch,
+  flawOf: ({ site, jobs }) => {
+    if (site === undefined) return 'jobs for no site';
+    const isWhole = jobs.every(({ attemptId, queueId, ref }) => attemptId !== '' && queueId !== '' && ref);
+    return isWhole ? undefined : 'a job without an attempt, a mail or a place of it';
+  },
+};
+
+function questionAbout(partition: number): Wire<InflightRequest> {
+  const flawOf = (request: InflightRequest) =>
+    request.partition === partition ? undefined : `asks about partition ${request.partition}`;
+  return { ...InflightRequest, flawOf };
+}
+
 export interface IntakeOptions {
   link: Link;
   partitions: number;
@@ -59,14 +76,18 @@ export class Intake {
   start(): void {
     const { link, partitions } = this.#options;
     this.#subscriptions.push(
-      link.subscribe(subjects.outcomeAck(link.instance), (message) => {
-        this.#read(message, (data) => onAcknowledged(this.#ledger, OutcomeAck.decode(data)));
+      listen(link, {
+        subject: subjects.outcomeAck(link.instance),
+        wire: OutcomeAck,
+        onMessage: (ack) => onAcknowledged(this.#ledger, ack),
       }),
     );
     for (let partition = 0; partition < partitions; partition++) {
       this.#subscriptions.push(
-        link.subscribe(subjects.inflight(partition), (message) => {
-          this.#read(message, (data) => this.#answer(InflightRequest.decode(data), message.reply));
+        listen(link, {
+          subject: subjects.inflight(partition),
+          wire: questionAbout(partition),
+          onMessage: (request, { reply }) => this.#answer(request, reply),
         }),
       );
     }
@@ -80,7 +101,8 @@ export class Intake {
 
   /** A message of `deliver.<shard>`. */
   jobs(message: Incoming): void {
-    this.#read(message, (data) => this.#take(JobBatch.decode(data)));
+    const batch = readMessage(JOBS, message.data, message.subject);
+    if (batch !== undefined) this.#take(batch);
   }
 
   checkpointed(attemptId: string): void {
@@ -107,14 +129,6 @@ export class Intake {
   /** Outcomes that no owner acted on yet. */
   get unacknowledged(): number {
     return this.#ledger.unacknowledged.size;
-  }
-
-  #read(message: Incoming, act: (data: Uint8Array) => void): void {
-    try {
-      act(message.data);
-    } catch (error) {
-      this.#options.onTrouble(`cannot read a message of ${message.subject}: ${String(error)}`);
-    }
   }
 
   #take(batch: JobBatch): void {

@@ -2,6 +2,7 @@
 // once at a time, and nothing twice that it allowed to be kept.
 //
 // Fails: nobody answers, not in time, or nonsense -> `deferred` (451), which is not kept.
+import { readMessage } from '#libs/nats/decoding.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
@@ -80,7 +81,7 @@ export class Recipients {
     let results: ResolverVerdict[] = [];
     if (answer.kind === 'answer') {
       const read = readAnswer(answer.data, questions.length);
-      if (typeof read === 'string') onTrouble(`cannot read the resolver's answer: ${read}`);
+      if (read === undefined) onTrouble("cannot read the resolver's answer");
       else results = read;
     }
     const nowMs = now();
@@ -96,17 +97,12 @@ export class Recipients {
   }
 }
 
-/** The verdicts in order, or what is wrong with the answer. */
-function readAnswer(data: Uint8Array, expected: number): ResolverVerdict[] | string {
-  let answer: RecipientAnswer;
-  try {
-    answer = RecipientAnswer.decode(data);
-  } catch (error) {
-    return String(error);
-  }
-  if (answer.results.length !== expected)
-    return `${answer.results.length} verdicts for ${expected} recipients`;
-  return answer.results.map(({ verdict, wholeDomain, ttlMs }) => ({
+/** The verdicts in order as many as there are questions; undefined when the answer is none. */
+function readAnswer(data: Uint8Array, expected: number): ResolverVerdict[] | undefined {
+  const flawOf = ({ results }: RecipientAnswer) =>
+    results.length === expected ? undefined : `${results.length} verdicts for ${expected} recipients`;
+  const answer = readMessage({ ...RecipientAnswer, flawOf }, data, subjects.resolveRecipient);
+  return answer?.results.map(({ verdict, wholeDomain, ttlMs }) => ({
     verdict: VERDICT_OF[verdict] ?? 'deferred',
     wholeDomain,
     ttlMs,

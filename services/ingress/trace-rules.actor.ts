@@ -2,6 +2,7 @@
 //
 // Fails: rules that cannot be read at the start hold as soon as they can be; a record that cannot be understood is reported,
 // and the rules before it stay.
+import { readMessage } from '#libs/nats/decoding.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { RULES_STREAM, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
@@ -47,12 +48,12 @@ export class FollowedRules {
   }
 
   #take({ data, sequence }: StoredRecord): void {
-    try {
-      const { rules } = TraceRules.decode(data);
-      this.#options.rules.replace(rules);
-      this.#options.onChange(rules.length);
-    } catch (error) {
-      this.#options.onTrouble(`record ${sequence} of ${RULES_STREAM}: ${(error as Error).message}`);
+    const read = readMessage(TraceRules, data, subjects.traceRules);
+    if (read === undefined) {
+      this.#options.onTrouble(`record ${sequence} of ${RULES_STREAM} cannot be read`);
+      return;
     }
+    this.#options.rules.replace(read.rules);
+    this.#options.onChange(read.rules.length);
   }
 }

@@ -3,8 +3,9 @@
 //
 // Fails: an instance that does not answer within some seconds is left out, and the summary says so; its partitions may
 // be being taken over.
+import { listen, readMessage } from '#libs/nats/decoding.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
-import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
+import type { Link, LinkSubscription } from '#libs/nats/link.ts';
 import type { Listing } from '#libs/rpc/queue-admin.ts';
 import {
   FlushAnswer,
@@ -54,14 +55,20 @@ export class QueueAdmin {
     this.#options = options;
     const { link } = options;
     this.#subscriptions = [
-      link.subscribe(LIST, (message) => {
-        this.#answer(message, async (data) => ListAnswer.encode(await this.#listHere(data)).finish());
+      listen(link, {
+        subject: LIST,
+        wire: ListRequest,
+        onMessage: (request, { reply }) =>
+          this.#answer(reply, async () => ListAnswer.encode(await this.#listHere(request)).finish()),
       }),
-      link.subscribe(FLUSH, (message) => {
-        this.#answer(message, async (data) => {
-          const recipients = await this.#flushHere(FlushRequest.decode(data));
-          return FlushAnswer.encode({ recipients }).finish();
-        });
+      listen(link, {
+        subject: FLUSH,
+        wire: FlushRequest,
+        onMessage: (request, { reply }) =>
+          this.#answer(reply, async () => {
+            const recipients = await this.#flushHere(request);
+            return FlushAnswer.encode({ recipients }).finish();
+          }),
       }),
     ];
   }
@@ -70,8 +77,10 @@ export class QueueAdmin {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
 
-  #answer({ data, reply }: Incoming, act: (data: Uint8Array) => Promise<Uint8Array>): void {
-    act(data)
+  /** A question without a reply subject is nonsense: what is published there would end the connection. */
+  #answer(reply: string, act: () => Promise<Uint8Array>): void {
+    if (reply === '') return;
+    act()
       .then((answer) => this.#options.link.publish(reply, answer))
       .catch((error: Error) => this.#options.onTrouble(`cannot answer the operator: ${error.message}`));
   }
@@ -81,7 +90,7 @@ export class QueueAdmin {
     const instances = this.#options.instances();
     const options = { expected: instances, timeoutMs: ANSWER_WAIT_MS };
     const replies = await this.#options.link.scatter(LIST, ListRequest.encode(request).finish(), options);
-    const answers = replies.map((data) => ListAnswer.decode(data));
+    const answers = replies.flatMap((data) => readMessage(ListAnswer, data, LIST) ?? []);
     const mails = answers.flatMap((answer) => answer.mails);
     mails.sort((a, b) => a.acceptedAtMs - b.acceptedAtMs);
     const phases = new Map<string, number>();
@@ -99,7 +108,8 @@ export class QueueAdmin {
   async flush(request: FlushRequest): Promise<number> {
     const options = { expected: this.#options.instances(), timeoutMs: ANSWER_WAIT_MS };
     const answers = await this.#options.link.scatter(FLUSH, FlushRequest.encode(request).finish(), options);
-    return answers.reduce((sum, answer) => sum + FlushAnswer.decode(answer).recipients, 0);
+    const read = answers.flatMap((data) => readMessage(FlushAnswer, data, FLUSH) ?? []);
+    return read.reduce((sum, { recipients }) => sum + recipients, 0);
   }
 
   /** Every mail of this instance, over as many turns as it takes. */
@@ -133,8 +143,7 @@ export class QueueAdmin {
     return recipients;
   }
 
-  async #listHere(data: Uint8Array): Promise<ListAnswer> {
-    const request = ListRequest.decode(data);
+  async #listHere(request: ListRequest): Promise<ListAnswer> {
     const { desk, link } = this.#options;
     const findSite = (key: string) => desk.find(key);
     const oldest = new Oldest<Message>(limitOf(request));

@@ -1,23 +1,28 @@
 // Asks the workers what they have of a partition: attempts that run, and outcomes that no owner acted on yet. What one worker has may
 // come in several messages; it has answered when all of them are here.
 //
-// Fails: a worker that does not answer in time, or not wholly, is not among the answers; who asks decides what that means. A message
-// that cannot be read is dropped, with a word: its worker has not answered.
+// Fails: a worker that does not answer in time, or not wholly, or nothing that can be read, is not among the answers; who asks decides
+// what that means.
+import { readMessage, type Wire } from '#libs/nats/decoding.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { InflightAnswer, InflightRequest } from '#proto/postrider/v1/job.ts';
+
+const ANSWER: Wire<InflightAnswer> = {
+  ...InflightAnswer,
+  flawOf: ({ worker }) => (worker === '' ? 'nobody answers' : undefined),
+};
 
 const INFLIGHT_WAIT_MS = 2000;
 const ASK_TIMES_MAX = 5;
 
 export interface Asker {
   link: Pick<Link, 'scatterUntil'>;
-  onTrouble: (reason: string) => void;
 }
 
 /** What the live workers have of the partition. Whoever answers ignores older epochs from then on. */
 export async function askInflight(
-  { link, onTrouble }: Asker,
+  { link }: Asker,
   owner: { readonly number: number; readonly epoch: number },
   workers: number,
 ): Promise<InflightAnswer[]> {
@@ -25,13 +30,10 @@ export async function askInflight(
   const { number: partition, epoch } = owner;
   const payload = InflightRequest.encode({ partition, epoch, takesParts: true }).finish();
   const gathering = new InflightGathering();
-  const question = { subject: subjects.inflight(partition), payload, timeoutMs: INFLIGHT_WAIT_MS };
-  await link.scatterUntil(question, (data) => {
-    try {
-      gathering.add(InflightAnswer.decode(data));
-    } catch (error) {
-      onTrouble(`what a worker has of partition ${partition} cannot be read: ${(error as Error).message}`);
-    }
+  const subject = subjects.inflight(partition);
+  await link.scatterUntil({ subject, payload, timeoutMs: INFLIGHT_WAIT_MS }, (data) => {
+    const answer = readMessage(ANSWER, data, subject);
+    if (answer !== undefined) gathering.add(answer);
     return gathering.answers.length >= workers;
   });
   return gathering.answers;

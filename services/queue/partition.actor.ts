@@ -3,6 +3,7 @@
 //
 // Fails: a refused fence, or a claim that is not ours any more, ends the ownership (`onGone`); nothing is written after
 // that. Outcomes are acknowledged only when what they changed is stored, so the next owner hears them again.
+import { listen } from '#libs/nats/decoding.ts';
 import { spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { LinkSubscription } from '#libs/nats/link.ts';
 import { Follower, type StoredRecord } from '#libs/nats/reading.ts';
@@ -122,15 +123,18 @@ export class Partition implements DispatchOwner, Leaser {
   #subscribe(): void {
     const { link } = this.#context;
     this.#subscriptions = [
-      link.subscribe(subjects.outcome(this.number), ({ data }) => {
-        const batch = this.#read('the message of a worker', () => OutcomeBatch.decode(data));
-        if (batch === undefined) return;
-        if (this.phase === 'opening') this.#early.push(batch);
-        else this.#dispatch.heard(batch);
+      listen(link, {
+        subject: subjects.outcome(this.number),
+        wire: OutcomeBatch,
+        onMessage: (batch) => {
+          if (this.phase === 'opening') this.#early.push(batch);
+          else this.#dispatch.heard(batch);
+        },
       }),
-      link.subscribe(subjects.checkpoint(this.number), ({ data }) => {
-        const checkpoint = this.#read('a checkpoint', () => Checkpoint.decode(data));
-        if (checkpoint !== undefined) this.#dispatch.checkpointed(checkpoint.attemptIds);
+      listen(link, {
+        subject: subjects.checkpoint(this.number),
+        wire: Checkpoint,
+        onMessage: ({ attemptIds }) => this.#dispatch.checkpointed(attemptIds),
       }),
     ];
   }

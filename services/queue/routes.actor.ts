@@ -3,6 +3,7 @@
 //
 // Fails: no resolver, no answer or nonsense is not an answer: the question is asked again every second, and the mails
 // wait.
+import { readMessage } from '#libs/nats/decoding.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
@@ -55,14 +56,6 @@ function resultOf(route: Route): RouteResult {
   }
 }
 
-function routesIn(data: Uint8Array): Route[] | undefined {
-  try {
-    return RouteAnswer.decode(data).routes;
-  } catch {
-    return undefined;
-  }
-}
-
 export class Routes {
   readonly #link: Pick<Link, 'request'>;
   readonly #now: () => number;
@@ -110,12 +103,13 @@ export class Routes {
     }).finish();
     const answer = await this.#link.request(subjects.resolveRoute, request, ANSWER_WAIT_MS);
     if (this.#stopped) return;
-    const routes = answer.kind === 'answer' ? routesIn(answer.data) : undefined;
-    if (routes === undefined) {
+    const read =
+      answer.kind === 'answer' ? readMessage(RouteAnswer, answer.data, subjects.resolveRoute) : undefined;
+    if (read === undefined) {
       setTimeout(() => void this.#ask(questions), ASK_AGAIN_MS).unref();
       return;
     }
-    const byDomain = new Map(routes.map((route) => [route.domain, route]));
+    const byDomain = new Map(read.routes.map((route) => [route.domain, route]));
     for (const { domain } of questions) this.#answered(domain, byDomain.get(domain));
   }
 

@@ -2,6 +2,7 @@
 // that any queue instance may be asked. Ingress follows that record.
 //
 // Fails: throws when JetStream does not answer, or others change the rules again and again meanwhile.
+import { readMessage } from '#libs/nats/decoding.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { RULES_STREAM, subjects } from '#libs/nats/layout.ts';
 import { type RecordWriter, troubleText } from '#libs/nats/records.ts';
@@ -71,7 +72,10 @@ export class TraceRulesDesk implements TraceAdminCalls {
     const got = await this.#options.direct.lastOf(RULES_STREAM, subjects.traceRules);
     if (got.kind === 'unavailable') throw new Error('JetStream does not answer');
     if (got.kind === 'missing') return { rules: [], sequence: 0 };
-    return { rules: TraceRules.decode(got.record.data).rules, sequence: got.record.sequence };
+    const { data, sequence } = got.record;
+    const read = readMessage(TraceRules, data, subjects.traceRules);
+    if (read === undefined) throw new Error(`record ${sequence} of ${RULES_STREAM} cannot be read`);
+    return { rules: read.rules, sequence };
   }
 
   /** False when the record is not the last one any more. */

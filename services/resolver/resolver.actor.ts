@@ -10,6 +10,7 @@ import { normalName } from '#libs/dns/name.ts';
 import { serversFor, serverText } from '#libs/dns/server-address.ts';
 import { searchListFor } from '#libs/dns/system-search-list.ts';
 import { Turnstile } from '#libs/dns/turnstile.ts';
+import { readMessage, type Wire } from '#libs/nats/decoding.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
 import type { Telemetry } from '#libs/telemetry/telemetry.ts';
@@ -149,16 +150,10 @@ export class Resolver {
   }
 
   /** The request; undefined when it cannot be read, or when nobody waits for the answer. */
-  #read<Request>(message: Incoming, codec: { decode(data: Uint8Array): Request }): Request | undefined {
-    try {
-      const request = codec.decode(message.data);
-      if (message.reply !== '') return request;
-    } catch {
-      // As below.
-    }
+  #read<Request>(message: Incoming, wire: Wire<Request>): Request | undefined {
+    const request = readMessage(wire, message.data, message.subject);
+    if (request !== undefined && message.reply !== '') return request;
     this.#instruments.dropped('unreadable');
-    const { logger } = this.#options.telemetry;
-    logger.warn({ subject: message.subject, octets: message.data.length }, 'unreadable request');
     return undefined;
   }
 }
