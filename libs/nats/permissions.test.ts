@@ -73,7 +73,7 @@ describe('The table of permissions', () => {
 
   test.each([
     ['$JS.API.STREAM.PURGE', ['queue'], [], ['queue'], ['queue'], []],
-    ['$JS.API.STREAM.MSG.DELETE', [], ['ingress', 'queue'], [], ['queue'], []],
+    ['$JS.API.STREAM.MSG.DELETE', ['queue'], ['ingress', 'queue'], [], ['queue'], []],
     [
       '$JS.API.STREAM.MSG.GET',
       ['queue', 'delivery'],

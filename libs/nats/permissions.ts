@@ -94,6 +94,8 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         ...readsRecords('SPOOL_<k>'),
         ...readsInOrder('SPOOL_<k>', 'spool.*'),
         api('STREAM.PURGE.SPOOL_<k>'),
+        // Settled packs that a purge would reach only behind one that is not.
+        api('STREAM.MSG.DELETE.SPOOL_<k>'),
         ...readsRecords('STORE_<k>'),
         api('STREAM.MSG.DELETE.STORE_<k>'),
         api('STREAM.MSG.GET.SETTLE'),

@@ -1,27 +1,63 @@
 // Removes records that nobody needs any more.
 //
-// Fails: false when JetStream does not answer or refuses; the caller tries again or leaves it to the stream's age limit.
-import { callApi } from './api.ts';
+// Fails: `refused` with its words, `unavailable` when JetStream does not answer; the caller tries again or leaves it to the
+// stream's age limit.
+import { type ApiAnswer, callApi } from './api.ts';
 import type { Link } from './link.ts';
 
 const WAIT_MS = 5000;
 /** "sequence not found", "no message found". */
 const IS_GONE = new Set([10043, 10037]);
 
+export type Trimmed = { kind: 'done' } | { kind: 'refused'; reason: string } | { kind: 'unavailable' };
+
+const DONE: Trimmed = { kind: 'done' };
+
 /** Removes the records of `subject` below `sequence`. */
+export async function trimBelow(
+  link: Pick<Link, 'request'>,
+  stream: string,
+  subject: string,
+  sequence: number,
+): Promise<Trimmed> {
+  const request = { filter: subject, seq: sequence };
+  return trimmedOf(await callApi(link, `STREAM.PURGE.${stream}`, request, WAIT_MS));
+}
+
+/** Removes one record; what is stored of it is not overwritten. Done also when there is none: it was removed before. */
+export async function remove(
+  link: Pick<Link, 'request'>,
+  stream: string,
+  sequence: number,
+): Promise<Trimmed> {
+  const request = { seq: sequence, no_erase: true };
+  const answer = await callApi(link, `STREAM.MSG.DELETE.${stream}`, request, WAIT_MS);
+  const isGone = answer.kind === 'error' && IS_GONE.has(answer.error.err_code ?? 0);
+  return isGone ? DONE : trimmedOf(answer);
+}
+
+function trimmedOf(answer: ApiAnswer<unknown>): Trimmed {
+  if (answer.kind === 'ok') return DONE;
+  if (answer.kind === 'unavailable') return answer;
+  const { err_code: number, description = 'refused' } = answer.error;
+  return { kind: 'refused', reason: number === undefined ? description : `${description} (${number})` };
+}
+
+/** The same, for who can do nothing about it. */
 export async function purgeBelow(
-  link: Link,
+  link: Pick<Link, 'request'>,
   stream: string,
   subject: string,
   sequence: number,
 ): Promise<boolean> {
-  const request = { filter: subject, seq: sequence };
-  return (await callApi(link, `STREAM.PURGE.${stream}`, request, WAIT_MS)).kind === 'ok';
+  return (await trimBelow(link, stream, subject, sequence)).kind === 'done';
 }
 
-/** Removes one record; what is stored of it is not overwritten. True also when there is none: it was removed before. */
-export async function deleteRecord(link: Link, stream: string, sequence: number): Promise<boolean> {
-  const request = { seq: sequence, no_erase: true };
-  const answer = await callApi(link, `STREAM.MSG.DELETE.${stream}`, request, WAIT_MS);
-  return answer.kind === 'ok' || (answer.kind === 'error' && IS_GONE.has(answer.error.err_code ?? 0));
+/** The same, for who can do nothing about it. */
+export async function deleteRecord(
+  link: Pick<Link, 'request'>,
+  stream: string,
+  sequence: number,
+): Promise<boolean> {
+  return (await remove(link, stream, sequence)).kind === 'done';
 }

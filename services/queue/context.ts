@@ -47,5 +47,12 @@ export interface QueueContext {
   /** The partition is given up: by us when there is no reason. */
   onGone: (partition: number, reason: string | undefined) => void;
   onTrouble: (reason: string) => void;
-  counters: { started: Counter; outcomes: Tally<string>; reports: Counter; resent: Counter };
+  counters: {
+    started: Counter;
+    outcomes: Tally<string>;
+    reports: Counter;
+    resent: Counter;
+    /** Tries to remove what nobody needs that JetStream did not do. */
+    untrimmed: Counter;
+  };
 }

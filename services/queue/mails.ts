@@ -55,7 +55,7 @@ export class Mails {
     nowMs: number,
   ): Custody[] {
     const { ledger, interned, stream } = this.#options;
-    ledger.add(sequence, entries.length, settled.size);
+    ledger.add(sequence, entries.length, [...settled]);
     const fresh: Custody[] = [];
     entries.forEach((entry, position) => {
       if (settled.has(position)) return;

@@ -73,6 +73,10 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
         'postrider_queue_jobs_resent_total',
         'Jobs that nobody accepted and that were sent again.',
       ),
+      untrimmed: metrics.counter(
+        'postrider_queue_trimming_failures_total',
+        'Times that JetStream did not remove what is settled; if it goes on, its streams fill.',
+      ),
     },
   };
 }

@@ -7,15 +7,15 @@ describe('the ledger of packs', () => {
   test('says that all may go when nothing is open', () => {
     const ledger = new PackLedger();
     expect(ledger.lowWater()).toBe(1);
-    ledger.add(7, 2, 2);
+    ledger.add(7, 2, [0, 1]);
     expect(ledger.openPacks).toBe(0);
     expect(ledger.lowWater()).toBe(8);
   });
 
   test('writes a whole pack as one line, and a part of it entry by entry', () => {
     const ledger = new PackLedger();
-    ledger.add(1, 2, 0);
-    ledger.add(2, 3, 0);
+    ledger.add(1, 2, []);
+    ledger.add(2, 3, []);
     for (const [sequence, entry] of [
       [1, 0],
       [1, 1],
@@ -36,7 +36,7 @@ describe('the ledger of packs', () => {
 
   test('does not take the rest of a pack for the whole of it', () => {
     const ledger = new PackLedger();
-    ledger.add(1, 3, 1);
+    ledger.add(1, 3, [1]);
     ledger.settle(1, 0);
     ledger.settle(1, 2);
     const lines = ledger.takeLines();
@@ -49,7 +49,7 @@ describe('the ledger of packs', () => {
     const ledger = new PackLedger();
     ledger.pin(4);
     ledger.pin(4);
-    ledger.add(9, 1, 1);
+    ledger.add(9, 1, [0]);
     expect(ledger.lowWater()).toBe(4);
     ledger.unpin(4);
     expect(ledger.lowWater()).toBe(4);
@@ -63,14 +63,14 @@ describe('the ledger of packs', () => {
     ledger.confirm([{ sequence: 5, entries: [] }]);
     ledger.restore([{ sequence: 5, entries: [] }]);
     expect(ledger.freshCount).toBe(0);
-    ledger.add(5, 1, 0);
-    ledger.add(5, 1, 0);
+    ledger.add(5, 1, []);
+    ledger.add(5, 1, []);
     expect(ledger.openPacks).toBe(1);
   });
 
   test('lets long histories go', () => {
     const ledger = new PackLedger();
-    for (let sequence = 1; sequence <= 3000; sequence++) ledger.add(sequence, 1, 0);
+    for (let sequence = 1; sequence <= 3000; sequence++) ledger.add(sequence, 1, []);
     for (let sequence = 1; sequence <= 2000; sequence++) ledger.settle(sequence, 0);
     ledger.confirm(ledger.takeLines());
     expect(ledger.lowWater()).toBe(2001);
@@ -134,7 +134,7 @@ function act(ledger: PackLedger, model: Model, { what, size, before, pick }: Ste
     const sequence = (model.packs.at(-1)?.sequence ?? 0) + 1 + (pick % 3);
     const settled = Math.min(before, size);
     model.add(sequence, size, settled);
-    ledger.add(sequence, size, settled);
+    ledger.add(sequence, size, [...Array(settled).keys()]);
   } else if (what === 'settle') {
     const chosen = model.settleOne(pick);
     if (chosen !== undefined) ledger.settle(chosen.sequence, chosen.entry);

@@ -1,23 +1,29 @@
-// Which mails of which packs of one partition still need something, and how far the partition may be trimmed. Pure.
+// Which mails of which packs of one partition still need something, and which packs may be removed: all below a mark, and
+// those above it that are settled while an older one is not. Pure.
 //
 // Invariants:
-//  P1  The low-water mark never passes a pack with an entry whose settle line is not stored, or one that is pinned.
+//  P1  Nothing is ever said to be removable that has an entry whose settle line is not stored, or that is pinned: the
+//      low-water mark never passes such a pack, and `takeSettled` never returns it.
 //  P2  A line is handed out once; if storing it fails it is handed out again.
+//  P3  Memory is kept for packs that stay, none for those that `takeSettled` returned: a pack that is stuck for days costs
+//      one pack. Who takes them removes them, and keeps their lines until they are gone.
 import type { SettledPack } from '#proto/postrider/v1/mail.ts';
 
 interface Pack {
   sequence: number;
   entries: number;
-  /** Entries with a stored settle line. */
-  durable: number;
+  /** Entries with a stored settle line; of a pack that is wholly settled they may be left out. */
+  durable: number[];
   /** Entries settled and not yet handed out. */
   fresh: number[];
 }
 
 export class PackLedger {
-  /** In stream order; the first `head` are wholly settled. */
+  /** In stream order: those that stay, and those that are settled and were not taken yet. The first `head` do not stay. */
   #packs: Pack[] = [];
   #head = 0;
+  /** Some pack may have become removable. */
+  #hasSettled = false;
   readonly #open = new Map<number, Pack>();
   readonly #dirty = new Set<Pack>();
   /** How often each pinned pack is pinned. */
@@ -25,13 +31,15 @@ export class PackLedger {
   #freshCount = 0;
   #newest = 0;
 
-  /** A pack was read from the stream, after all that are older; `alreadySettled` of its entries have stored lines. */
-  add(sequence: number, entries: number, alreadySettled: number): void {
-    this.#newest = Math.max(this.#newest, sequence);
-    if (alreadySettled >= entries || this.#open.has(sequence)) return;
-    const pack: Pack = { sequence, entries, durable: alreadySettled, fresh: [] };
+  /** A pack was read from the stream, after all that are older; these of its entries have stored lines. */
+  add(sequence: number, entries: number, settled: readonly number[]): void {
+    if (sequence <= this.#newest) return;
+    this.#newest = sequence;
+    const isOpen = settled.length < entries;
+    const pack: Pack = { sequence, entries, durable: isOpen ? [...settled] : [], fresh: [] };
     this.#packs.push(pack);
-    this.#open.set(sequence, pack);
+    if (isOpen) this.#open.set(sequence, pack);
+    else this.#hasSettled = true;
   }
 
   /** The mail at `entry` needs nothing more from its pack. Said once for each entry that had no line. */
@@ -61,7 +69,7 @@ export class PackLedger {
   unpin(sequence: number): void {
     const left = (this.#pins.get(sequence) ?? 0) - 1;
     if (left > 0) this.#pins.set(sequence, left);
-    else this.#pins.delete(sequence);
+    else if (this.#pins.delete(sequence)) this.#hasSettled = true;
   }
 
   /** The lines to store next; empty entries mean the whole pack. */
@@ -79,18 +87,14 @@ export class PackLedger {
 
   /** The lines are stored. */
   confirm(lines: readonly SettledPack[]): void {
-    for (const line of lines) {
-      const pack = this.#open.get(line.sequence);
+    for (const { sequence, entries } of lines) {
+      const pack = this.#open.get(sequence);
       if (pack === undefined) continue;
-      pack.durable += line.entries.length === 0 ? pack.entries : line.entries.length;
-      if (pack.durable >= pack.entries) this.#open.delete(pack.sequence);
-    }
-    while (this.#head < this.#packs.length && !this.#open.has(this.#packs[this.#head]!.sequence)) {
-      this.#head += 1;
-    }
-    if (this.#head > 1024) {
-      this.#packs = this.#packs.slice(this.#head);
-      this.#head = 0;
+      for (const entry of entries) pack.durable.push(entry);
+      if (entries.length > 0 && pack.durable.length < pack.entries) continue;
+      pack.durable = [];
+      this.#open.delete(sequence);
+      this.#hasSettled = true;
     }
   }
 
@@ -109,8 +113,39 @@ export class PackLedger {
 
   /** Every record of the partition below this stream sequence may be removed (P1). */
   lowWater(): number {
+    while (this.#head < this.#packs.length && !this.#stays(this.#packs[this.#head]!)) this.#head += 1;
     let lowest = this.#packs[this.#head]?.sequence ?? this.#newest + 1;
     for (const pinned of this.#pins.keys()) lowest = Math.min(lowest, pinned);
     return lowest;
+  }
+
+  #stays({ sequence }: Pack): boolean {
+    return this.#open.has(sequence) || this.#pins.has(sequence);
+  }
+
+  /** Sequences of packs that may be removed (P1), below the mark and above it, in order; each is said once (P3). */
+  takeSettled(): number[] {
+    const settled: number[] = [];
+    if (!this.#hasSettled) return settled;
+    const staying: Pack[] = [];
+    for (const pack of this.#packs) {
+      if (this.#stays(pack)) staying.push(pack);
+      else settled.push(pack.sequence);
+    }
+    this.#packs = staying;
+    this.#head = 0;
+    this.#hasSettled = false;
+    return settled;
+  }
+
+  /** What stored lines say of the packs that stay. */
+  standing(): SettledPack[] {
+    const lines: SettledPack[] = [];
+    for (const pack of this.#packs) {
+      const { sequence, durable } = pack;
+      if (!this.#open.has(sequence)) lines.push({ sequence, entries: [] });
+      else if (durable.length > 0) lines.push({ sequence, entries: [...durable] });
+    }
+    return lines;
   }
 }

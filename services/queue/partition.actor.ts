@@ -58,6 +58,10 @@ export class Partition implements DispatchOwner, Leaser {
     this.#settleLog = new SettleLog({
       ...context,
       partition: number,
+      onUntrimmed: (reason) => {
+        context.counters.untrimmed.add(1);
+        context.onTrouble(reason);
+      },
       onDurable: (custodies, acks) => {
         this.#dispatch.acknowledge(acks);
         for (const custody of custodies) if (custody.message.phase === 'settled') this.#lineStored(custody);

@@ -13,6 +13,7 @@ function bench(packKeptMs = 0) {
   const lines: unknown[] = [];
   const answers: Stored[] = [];
   const purges: string[] = [];
+  const untrimmed: string[] = [];
   const durable: [number, string[]][] = [];
   const link = {
     request: async (subject: string, payload: Uint8Array) => {
@@ -26,6 +27,7 @@ function bench(packKeptMs = 0) {
     link,
     layout: { spoolStreams: 1 },
     packKeptMs,
+    onUntrimmed: (reason) => untrimmed.push(reason),
     writer: {
       store: async ({ payload }) => {
         const answer =
@@ -50,7 +52,7 @@ function custodyIn(sequence: number, entry = 0): Custody {
 describe('the settle log', () => {
   test('stores a line for each mail once, and says when it is stored', async () => {
     const { log, lines, durable } = bench();
-    log.ledger.add(5, 2, 0);
+    log.ledger.add(5, 2, []);
     const custody = custodyIn(5, 1);
     log.add(custody, [ACK]);
     log.add(custody, []);
@@ -68,8 +70,8 @@ describe('the settle log', () => {
   test('keeps what cannot be stored, and acknowledges nothing of it until it can', async () => {
     const { log, lines, answers, durable } = bench();
     answers.push({ kind: 'unavailable' });
-    log.ledger.add(5, 1, 0);
-    log.ledger.add(6, 1, 0);
+    log.ledger.add(5, 1, []);
+    log.ledger.add(6, 1, []);
     log.add(custodyIn(5), [ACK]);
     await log.flush();
     expect(durable).toEqual([]);
@@ -82,7 +84,7 @@ describe('the settle log', () => {
   test('cuts very many lines into records', async () => {
     const { log, lines, durable } = bench();
     for (let sequence = 1; sequence <= 10_000; sequence++) {
-      log.ledger.add(sequence, 1, 0);
+      log.ledger.add(sequence, 1, []);
       log.add(custodyIn(sequence), []);
     }
     await log.flush();
@@ -93,7 +95,7 @@ describe('the settle log', () => {
 
   test('removes packs some time after they were settled, and their lines long after', async () => {
     const { log, purges } = bench(45_000);
-    log.ledger.add(5, 1, 0);
+    log.ledger.add(5, 1, []);
     log.add(custodyIn(5), []);
     await log.flush();
     await log.trim(1000);
@@ -111,7 +113,7 @@ describe('the settle log', () => {
     const { log, purges } = bench();
     log.loaded(1, 4);
     log.loaded(2, 7);
-    log.ledger.add(6, 1, 0);
+    log.ledger.add(6, 1, []);
     await log.trim(1000);
     expect(purges).toEqual(['SPOOL_0 spool.0 < 6']);
     await log.trim(200_000);
@@ -120,7 +122,7 @@ describe('the settle log', () => {
 
   test('does not remove a pack that was pinned after it was settled', async () => {
     const { log, purges } = bench(10_000);
-    log.ledger.add(5, 1, 1);
+    log.ledger.add(5, 1, [0]);
     await log.trim(0);
     log.ledger.pin(3);
     await log.trim(10_000);

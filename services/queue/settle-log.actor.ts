@@ -2,30 +2,17 @@
 //
 // Fails: a line that cannot be stored is kept and stored later; until then its outcomes stay unacknowledged, so that
 // the delivery worker repeats them to whoever owns the partition. Trimming is best effort and repeated.
-import { type Layout, spoolStream, subjects } from '#libs/nats/layout.ts';
+import { type Layout, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
-import { purgeBelow } from '#libs/nats/trimming.ts';
 import { SettleBatch, type SettledPack } from '#proto/postrider/v1/mail.ts';
 import type { Custody, PendingAck } from './custody.ts';
 import { PackLedger } from './pack-ledger.ts';
+import { Trim } from './trim.actor.ts';
 
-/** Settle lines outlive the purge of their packs by this long, so that no crash can separate the two. */
-const LINE_KEPT_MS = 150_000;
 const STORE_WAIT_MS = 30_000;
 /** A record stays far below the payload limit of NATS: about 8 octets per pack and 2 per entry. */
 const RECORD_WEIGHT_MAX = 30_000;
-
-interface WrittenRecord {
-  sequence: number;
-  /** Highest pack that it speaks of. */
-  newestPack: number;
-}
-
-interface Mark {
-  atMs: number;
-  lowWater: number;
-}
 
 export interface SettleLogOptions {
   partition: number;
@@ -34,6 +21,8 @@ export interface SettleLogOptions {
   writer: Pick<RecordWriter, 'store'>;
   /** A settled pack stays in the stream for this long, so that a repeated publish of it is known as such. */
   packKeptMs: number;
+  /** A record that nobody needs cannot be removed, and why. */
+  onUntrimmed: (reason: string) => void;
   /** The lines of these mails are stored, and these outcomes are acted on for good. */
   onDurable: (custodies: readonly Custody[], acks: readonly PendingAck[]) => void;
 }
@@ -44,19 +33,16 @@ export class SettleLog {
   #acks: PendingAck[] = [];
   #custodies: Custody[] = [];
   #writing: Promise<void> | undefined;
-  #written: WrittenRecord[] = [];
-  #marks: Mark[] = [];
-  #purgedTo = 0;
-  #purges: Mark[] = [];
-  #trimming = false;
+  readonly #trim: Trim;
 
   constructor(options: SettleLogOptions) {
     this.#options = options;
+    this.#trim = new Trim({ ...options, ledger: this.ledger, sayAgain: (lines) => this.#sayAgain(lines) });
   }
 
   /** A record that an earlier owner wrote. */
   loaded(sequence: number, newestPack: number): void {
-    this.#written.push({ sequence, newestPack });
+    this.#trim.wrote(sequence, newestPack);
   }
 
   /** The mail needs nothing more from its pack; with its line, `acks` are acted on for good. */
@@ -107,61 +93,45 @@ export class SettleLog {
   }
 
   async #store(lines: SettledPack[]): Promise<boolean> {
-    const { partition, writer } = this.#options;
-    const payload = SettleBatch.encode({ packs: lines }).finish();
-    const subject = subjects.settle(partition);
-    const stored = await writer.store({ subject, payload, id: '', giveUpAfterMs: STORE_WAIT_MS });
-    if (stored.kind !== 'stored') return false;
-    let newestPack = 0;
-    for (const line of lines) newestPack = Math.max(newestPack, line.sequence);
-    this.#written.push({ sequence: stored.sequence, newestPack });
+    const sequence = await this.#append(lines);
+    if (sequence === undefined) return false;
+    // Both at once: who trims takes for known what records say that were written before.
     this.ledger.confirm(lines);
+    this.#trim.wrote(sequence, newestOf(lines));
     return true;
   }
 
   /** Removes settled packs, and later the lines that speak of them. Called once a second. */
-  async trim(nowMs: number): Promise<void> {
-    if (this.#trimming) return;
-    this.#trimming = true;
-    try {
-      await this.#trimPacks(nowMs);
-      await this.#trimLines(nowMs);
-    } finally {
-      this.#trimming = false;
-    }
+  trim(nowMs: number): Promise<void> {
+    return this.#trim.run(nowMs);
   }
 
-  async #trimPacks(nowMs: number): Promise<void> {
-    const { link, layout, partition, packKeptMs } = this.#options;
-    this.#marks.push({ atMs: nowMs, lowWater: this.ledger.lowWater() });
-    const free = takeOlder(this.#marks, nowMs - packKeptMs);
-    // A pin may have been set after the mark was made.
-    const lowWater = Math.min(free, this.ledger.lowWater());
-    if (lowWater <= this.#purgedTo) return;
-    const stream = spoolStream(partition, layout);
-    if (!(await purgeBelow(link, stream, subjects.spool(partition), lowWater))) return;
-    this.#purgedTo = lowWater;
-    this.#purges.push({ atMs: nowMs, lowWater });
+  /** The record's sequence; nothing when it is not stored. */
+  async #append(lines: SettledPack[]): Promise<number | undefined> {
+    const { partition, writer } = this.#options;
+    const payload = SettleBatch.encode({ packs: lines }).finish();
+    const subject = subjects.settle(partition);
+    const stored = await writer.store({ subject, payload, id: '', giveUpAfterMs: STORE_WAIT_MS });
+    return stored.kind === 'stored' ? stored.sequence : undefined;
   }
 
-  async #trimLines(nowMs: number): Promise<void> {
-    const lowWater = takeOlder(this.#purges, nowMs - LINE_KEPT_MS);
-    const keepFrom = this.#written.findIndex((record) => record.newestPack >= lowWater);
-    const free = keepFrom === -1 ? this.#written.length : keepFrom;
-    if (lowWater === 0 || free === 0) return;
-    const last = this.#written[free - 1]!.sequence;
-    const { link, partition } = this.#options;
-    if (await purgeBelow(link, 'SETTLE', subjects.settle(partition), last + 1)) {
-      this.#written.splice(0, free);
+  /** Says again what is known of packs that stay; false when it cannot be stored. */
+  async #sayAgain(lines: SettledPack[]): Promise<boolean> {
+    for (let from = 0; from < lines.length; ) {
+      const record = lines.slice(from, endOfRecord(lines, from));
+      const sequence = await this.#append(record);
+      if (sequence === undefined) return false;
+      this.#trim.wrote(sequence, newestOf(record));
+      from += record.length;
     }
+    return true;
   }
 }
 
-/** Removes the marks up to this time; the low-water mark of the last of them, or 0. */
-function takeOlder(marks: Mark[], untilMs: number): number {
-  let lowWater = 0;
-  while (marks.length > 0 && marks[0]!.atMs <= untilMs) lowWater = marks.shift()!.lowWater;
-  return lowWater;
+function newestOf(lines: readonly SettledPack[]): number {
+  let newest = 0;
+  for (const { sequence } of lines) newest = Math.max(newest, sequence);
+  return newest;
 }
 
 /** Index behind the last line that fits in one record with `lines[from]`. */

@@ -161,6 +161,7 @@ export class QueueRig {
         outcomes: new Tally(nobody, 'outcome'),
         reports: nobody,
         resent: nobody,
+        untrimmed: nobody,
       },
     };
     const queue = new Queue(context, (partition) => lost.push(partition));

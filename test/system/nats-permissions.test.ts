@@ -137,7 +137,7 @@ describe('Of JetStream, nats-server allows', () => {
     ['STREAM.PURGE.RULES', NOBODY],
     ['STREAM.MSG.DELETE.STORE_1', ['ingress', 'queue']],
     ['STREAM.MSG.DELETE.QUEUE', ['queue']],
-    ['STREAM.MSG.DELETE.SPOOL_0', NOBODY],
+    ['STREAM.MSG.DELETE.SPOOL_0', ['queue']],
     ['STREAM.MSG.DELETE.SETTLE', NOBODY],
     ['STREAM.MSG.GET.SPOOL_0', ['queue', 'delivery']],
     ['STREAM.MSG.GET.QUEUE', ['queue']],
