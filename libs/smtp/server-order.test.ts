@@ -127,6 +127,7 @@ describe('a refusal', () => {
     [{ kind: 'recipientVerdict', verdict: 'relay' }, 'denied', '550 5.7.1', 'addressing'],
     [{ kind: 'recipientVerdict', verdict: 'unknown' }, 'allowed', '550 5.1.1', 'addressing'],
     [{ kind: 'recipientVerdict', verdict: 'deferred' }, 'allowed', '451 4.4.3', 'addressing'],
+    [{ kind: 'recipientVerdict', verdict: 'no-room' }, 'allowed', '452 4.5.3', 'addressing'],
   ])('follows the verdict %j with relay %s: %s', (verdict, relay, reply, phase) => {
     const { session, tell, all } = dialog({ relay });
     all(...toVerifying);

@@ -69,8 +69,11 @@ export interface ServerSession {
   farewell: 'none' | 'shutdown' | 'overload';
 }
 
-/** What the resolver says of a recipient; 'relay' is a domain that is not ours. */
-export type RecipientVerdict = 'local' | 'relay' | 'unknown' | 'deferred';
+/**
+ * What the resolver says of a recipient; 'relay' is a domain that is not ours. 'no-room' is said by the shell: the mail can be stored
+ * with those that it has, and not with this one.
+ */
+export type RecipientVerdict = 'local' | 'relay' | 'unknown' | 'deferred' | 'no-room';
 
 /** Why a commit failed: no room for it, no answer in time, over what can be stored. */
 export type CommitTrouble = 'full' | 'unavailable' | 'too-big';

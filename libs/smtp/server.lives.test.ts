@@ -48,7 +48,7 @@ const facts: Record<ServerSession['phase']['name'], ServerInput[]> = {
   ready: commands,
   addressing: commands,
   addressed: commands,
-  verifying: (['local', 'relay', 'unknown', 'deferred'] as const).map((verdict) => ({
+  verifying: (['local', 'relay', 'unknown', 'deferred', 'no-room'] as const).map((verdict) => ({
     kind: 'recipientVerdict',
     verdict,
   })),

@@ -158,6 +158,8 @@ function judge(verdict: RecipientVerdict, policy: ServerPolicy) {
       return 'recipientUnknown';
     case 'deferred':
       return 'recipientDeferred';
+    case 'no-room':
+      return 'tooManyRecipients'; // RFC 5321 §4.5.3.1.10
   }
 }
 

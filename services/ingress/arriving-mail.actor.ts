@@ -23,7 +23,7 @@ import type { Chunk, TraceContext } from '#proto/postrider/v1/mail.ts';
 import type { AcceptedFrom, AcceptSpan } from './accept-span.ts';
 import type { ChunkStore, ChunkWaiter } from './chunk-store.actor.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import type { WholeMail } from './pack-draft.ts';
+import { aroundData, type WholeMail } from './pack-draft.ts';
 import type { PackableMail, Packer } from './packer.actor.ts';
 
 export interface MailOwner {
@@ -42,7 +42,9 @@ export interface Spool {
   >;
   packer: Pick<Packer, 'add'>;
   /** Octets; mail over it is stored in chunks of this size. */
-  chunkSize: number;
+  readonly chunkSize: number;
+  /** Octets of a frame that a pack has room for; the data of mail over it is stored in chunks, too. */
+  readonly frameOctetsMax: number;
   now: () => number;
   /** The mail is stored. */
   onStored: (mail: WholeMail, queueId: string) => void;
@@ -254,7 +256,8 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
       case 'arriving':
       case 'ending':
         if (typeof stored === 'string') {
-          this.#doom(commitTrouble(stored));
+          // Cut to what the server took then: it takes less now, and the mail fits when it comes again.
+          this.#doom(stored === 'too-big' ? 'unavailable' : commitTrouble(stored));
         } else {
           this.chunks[position] = stored;
           this.#goOn();
@@ -277,11 +280,16 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
       this.#shrinkTo(this.#here + READ_OCTETS);
       this.#tellRoom();
     } else if (this.#stage === 'ending') {
-      const isLarge = this.#partition >= 0 || this.frameOctets > this.#spool.chunkSize;
+      const isLarge = this.#partition >= 0 || !this.#fitsInPack;
       if (isLarge) this.#sendChunks(0);
       this.#shrinkTo(this.#here); // A4
       if (!isLarge || this.frameOctets + this.#inFlight === 0) this.#pack();
     }
+  }
+
+  get #fitsInPack(): boolean {
+    const { chunkSize, frameOctetsMax } = this.#spool;
+    return this.frameOctets <= Math.min(chunkSize, frameOctetsMax - aroundData(this));
   }
 
   #tellRoom(): void {

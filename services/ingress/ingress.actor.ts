@@ -4,6 +4,7 @@
 import { hostname as machineName } from 'node:os';
 import type { ServiceContext } from '#libs/lifecycle/run-service.ts';
 import type { Layout } from '#libs/nats/layout.ts';
+import { recipientRoom, recordMax, singleMax } from '#libs/nats/payload.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { deleteRecord } from '#libs/nats/trimming.ts';
 import type { TlsIdentity } from '#libs/tls/identity.ts';
@@ -71,6 +72,7 @@ export class Ingress {
       writer: new RecordWriter(link),
       layout,
       commitWaitMaxMs: limits.commitWaitMax,
+      payloadMax: () => link.payloadMax,
       random: Math.random,
       onTrouble,
     };
@@ -82,7 +84,12 @@ export class Ingress {
       budget: this.#budget,
       chunkStore: this.#chunkStore,
       packer: this.#packer,
-      chunkSize: limits.chunkSize,
+      get chunkSize() {
+        return Math.min(limits.chunkSize, singleMax(link.payloadMax));
+      },
+      get frameOctetsMax() {
+        return recordMax(link.payloadMax);
+      },
       now: Date.now,
       onStored: this.#storedLog(),
     };
@@ -182,7 +189,8 @@ export class Ingress {
   }
 
   #makeSessions(recipients: Recipients): Sessions {
-    const { sessionsMax, sessionIdleMax } = this.#service.config.limits;
+    const { link, config } = this.#service;
+    const { sessionsMax, sessionIdleMax } = config.limits;
     return new Sessions({
       sessionsMax,
       idleMaxMs: sessionIdleMax,
@@ -192,6 +200,7 @@ export class Ingress {
         recipients,
         budget: this.#budget,
         instruments: this.#instruments,
+        recipientRoom: () => recipientRoom(link.payloadMax),
         tls: this.#tls,
         openMail: (source) => this.#openMail(source),
       },

@@ -2,6 +2,7 @@
 // arrive as arguments. Mail data is not copied here; the record's pieces are the client's own buffers.
 import { type Arrival, receivedField } from '#libs/header/received.ts';
 import { newQueueId } from '#libs/mail/queue-id.ts';
+import { recordMax } from '#libs/nats/payload.ts';
 import { domainRuns, encodeFrame, encodeIndex } from '#libs/pack/pack.ts';
 import type { ClientGreeting, Transaction } from '#libs/smtp/server-session.ts';
 import { BodyType, type Chunk, type PackEntry, type TraceContext } from '#proto/postrider/v1/mail.ts';
@@ -66,15 +67,21 @@ export interface SealedPack {
 export class PackDraft<Mail extends WholeMail> {
   readonly mails: Mail[] = [];
   readonly #domains: PackEntry['domains'][] = [];
+  readonly #octetsMax: number;
   #octets = 0;
   #indexOctets = 0;
+
+  /** `payloadMax`: the most that the server takes in one message. */
+  constructor(payloadMax: number) {
+    this.#octetsMax = Math.min(PACK_OCTETS_MAX, recordMax(payloadMax));
+  }
 
   /** Adds the mail; false when it belongs into the next pack. The first one always fits. */
   add(mail: Mail): boolean {
     const octets = this.#octets + frameEstimate(mail);
     const domains = domainsOf(mail.transaction);
     const indexOctets = this.#indexOctets + ENTRY_OCTETS + octetsOf(domains);
-    const isFull = octets > PACK_OCTETS_MAX || indexOctets > INDEX_OCTETS_MAX;
+    const isFull = octets > this.#octetsMax || indexOctets > INDEX_OCTETS_MAX;
     if (isFull && this.mails.length > 0) return false;
     this.#octets = octets;
     this.#indexOctets = indexOctets;
@@ -148,8 +155,13 @@ function appendFrame(
 }
 
 function frameEstimate(mail: WholeMail): number {
+  return aroundData(mail) + mail.frameOctets;
+}
+
+/** Octets of the mail's frame without its data: at most. */
+export function aroundData(mail: Pick<WholeMail, 'transaction' | 'client' | 'chunks'>): number {
   const { forwardPaths, reversePath } = mail.transaction;
-  let octets = FRAME_OCTETS + reversePath.length + 2 * mail.client.name.length + mail.frameOctets;
+  let octets = FRAME_OCTETS + reversePath.length + 2 * mail.client.name.length;
   for (const path of forwardPaths) octets += PATH_OCTETS + path.length;
   return octets + CHUNK_OCTETS * mail.chunks.length;
 }

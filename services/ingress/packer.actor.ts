@@ -6,6 +6,7 @@
 //  G2  Every mail hears once what became of it, and `stored` only when its record is durable.
 //  G3  Mails go into packs in the order in which they became whole.
 //  G4  A mail waits for commitWaitMax and the time of one try, not longer.
+//  G5  A mail is too big only by itself, never for the size of its neighbours.
 //
 // Fails: no room -> `full` for the mails of the pack; no answer in time -> `unavailable` for them and for all that have
 // waited as long (the record may have been stored: then the client's repetition is a second mail, RFC 5321 §4.5.3.2.6).
@@ -33,6 +34,8 @@ export interface PackerOptions {
   layout: Pick<Layout, 'partitions' | 'spoolStreams'>;
   hostname: string;
   commitWaitMaxMs: number;
+  /** The most that the server takes in one message, octets. */
+  payloadMax: () => number;
   now: () => number;
   random: () => number;
   onPack: (pack: { mails: number; octets: number; tookMs: number }) => void;
@@ -66,6 +69,8 @@ export class Packer {
   #waiting: PackableMail[] = [];
   /** Mails of `#waiting` that are taken. */
   #taken = 0;
+  /** These were in a pack that was too big: each goes into one by itself. */
+  readonly #alone = new WeakSet<PackableMail>();
   #turnComes = false;
   #packs = 0;
 
@@ -158,19 +163,36 @@ export class Packer {
 
   /** The next pack, out of the front of the queue (G3). */
   #draft(): PackDraft<PackableMail> {
-    const draft = new PackDraft<PackableMail>();
+    const draft = new PackDraft<PackableMail>(this.#options.payloadMax());
     for (;;) {
       const mail = this.#waiting[this.#taken];
-      if (mail === undefined || (mail.isWanted && !draft.add(mail))) return draft;
+      if (mail === undefined) return draft;
+      const isAlone = this.#alone.has(mail);
+      if (mail.isWanted && ((isAlone && draft.mails.length > 0) || !draft.add(mail))) return draft;
       this.#take();
       if (!mail.isWanted) mail.dropped();
+      else if (isAlone) return draft;
     }
+  }
+
+  /** They are the next again: nothing of them is stored. */
+  #putBack(mails: readonly PackableMail[]): void {
+    this.#waiting = [...mails, ...this.#waiting.slice(this.#taken)];
+    this.#taken = 0;
   }
 
   #landed({ stream, mails, pack, sentAtMs }: Flight, stored: Stored): void {
     stream.isBusy = false;
     const { now, onPack, onTrouble } = this.#options;
     if (stored.kind === 'unavailable') this.sweep();
+    if (stored.kind === 'too-big' && mails.length > 1) {
+      // One of them may be too large, or the server takes less than a moment ago: each is told what becomes of itself (G5).
+      onTrouble(`SPOOL: a pack of ${mails.length} mails is too big; they are stored one by one`);
+      for (const mail of mails) this.#alone.add(mail);
+      this.#putBack(mails);
+      this.#dispatch();
+      return;
+    }
     // The next pack is on its way while the sessions of this one write their replies.
     this.#dispatch();
     if (stored.kind === 'stored') {

@@ -48,7 +48,7 @@ interface Sent {
 const turn = () => new Promise<void>((done) => setImmediate(done));
 const STORED: Stored = { kind: 'stored', sequence: 1, duplicate: false };
 
-function packerWith(changes: { spoolStreams?: number } = {}) {
+function packerWith(changes: { spoolStreams?: number; payloadMax?: number } = {}) {
   const sent: Sent[] = [];
   const troubles: string[] = [];
   let nowMs = 1_000_000;
@@ -66,6 +66,7 @@ function packerWith(changes: { spoolStreams?: number } = {}) {
     layout: { partitions: 4, spoolStreams: changes.spoolStreams ?? 1 },
     hostname: 'mx.example',
     commitWaitMaxMs: 30_000,
+    payloadMax: () => changes.payloadMax ?? 8 * 1024 ** 2,
     now: () => nowMs,
     random: () => 0,
     onPack: () => {},
@@ -153,6 +154,22 @@ describe('Packs', () => {
     expect(sent.map((one) => mailsOf(one).length)).toEqual([2, 1, 1, 1]);
   });
 
+  test.each([256, 320, 1024])(
+    'fit with their index into a message of a server that takes %d KiB',
+    async (kib) => {
+      const { sent, add } = packerWith({ payloadMax: kib * 1024 });
+      add(...Array.from({ length: 1500 }, () => new TestMail(600)));
+      await turn();
+      for (let i = 0; i < sent.length; i++) await sent[i]!.answer(STORED);
+      expect(sent.flatMap(mailsOf)).toHaveLength(1500);
+      for (const { record } of sent) {
+        const octets =
+          Buffer.concat(record.payload as Buffer[]).length + record.headers!['Postrider-Index']!.length;
+        expect(octets).toBeLessThan(kib * 1024 - 1024);
+      }
+    },
+  );
+
   test('have an index that fits into a header', async () => {
     const { sent, add } = packerWith();
     const paths = (count: number) => Array.from({ length: count }, (_, i) => `r@domain-number-${i}.example`);
@@ -210,6 +227,25 @@ describe('A pack that is not stored', () => {
     expect(troubles.length).toBeGreaterThan(0);
     await sent[1]!.answer(STORED);
     expect(next.heard).toHaveLength(1);
+  });
+
+  test('because it is too big is stored mail by mail, and only what is too big by itself is refused (G5)', async () => {
+    const { sent, troubles, add } = packerWith();
+    const [one, huge, three, gone, later] = ['1', '2', '3', '4', '5'].map((data) => new TestMail(data));
+    add(one!, huge!, three!, gone!);
+    await turn();
+    add(later!);
+    gone!.isWanted = false;
+    await sent[0]!.answer({ kind: 'too-big' });
+    expect([one!.heard, huge!.heard]).toEqual([[], []]);
+    await sent[1]!.answer(STORED);
+    await sent[2]!.answer({ kind: 'too-big' });
+    await sent[3]!.answer(STORED);
+    await sent[4]!.answer(STORED);
+    expect(sent.map((pack) => mailsOf(pack).length)).toEqual([4, 1, 1, 1, 1]);
+    expect([huge!.heard, gone!.heard]).toEqual([['too-big'], ['dropped']]);
+    for (const mail of [one, three, later]) expect(mail!.heard[0]).toHaveLength(20);
+    expect(troubles).toHaveLength(2);
   });
 
   test('takes those with it that have waited as long; the others get their time (G4)', async () => {

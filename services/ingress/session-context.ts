@@ -1,5 +1,6 @@
 // What all sessions of this process share.
 
+import type { RecipientRoom } from '#libs/nats/payload.ts';
 import type { Transaction } from '#libs/smtp/server-session.ts';
 import type { TlsIdentity } from '#libs/tls/identity.ts';
 import type { ArrivingMail, MailSource } from './arriving-mail.actor.ts';
@@ -12,6 +13,8 @@ export interface SessionContext {
   readonly recipients: Pick<Recipients, 'known' | 'ask'>;
   readonly budget: MemoryBudget;
   readonly instruments: Instruments;
+  /** How many recipients a mail may have so that it can be stored, beside `limits.recipientsMax`. */
+  recipientRoom(): RecipientRoom;
   /** Absent when no certificate is configured: then no listener has TLS. */
   readonly tls: TlsIdentity | undefined;
   /** Milliseconds since 1970, to the second or so. */

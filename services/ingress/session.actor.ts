@@ -54,6 +54,8 @@ const FAREWELL_WAIT_MS = 10_000;
 const PATHS_FREE_OCTETS = 4096;
 /** Octets that a forward-path takes beside its own. */
 const PATH_OCTETS = 64;
+/** The same where it is stored: `recipientRoom` counts it so. */
+const STORED_PATH_OCTETS = 4;
 
 export class Session implements WireListener, MailOwner, VerdictListener {
   readonly #context: SessionContext;
@@ -76,6 +78,8 @@ export class Session implements WireListener, MailOwner, VerdictListener {
   /** Octets of forward-paths, and those of them that the budget counts. */
   #pathOctets = 0;
   #pathOctetsReserved = 0;
+  /** Forward-paths of the transaction, those that were refused included. */
+  #paths = 0;
 
   constructor(context: SessionContext, wire: ClientWire, origin: SessionOrigin) {
     this.#context = context;
@@ -279,9 +283,20 @@ export class Session implements WireListener, MailOwner, VerdictListener {
       this.#feed({ kind: 'recipientVerdict', verdict: 'deferred' });
       return;
     }
+    if (!this.#hasRoom) {
+      this.#feed({ kind: 'recipientVerdict', verdict: 'no-room' });
+      return;
+    }
     const verdict = recipients.known(forwardPath, domain);
     if (verdict === undefined) recipients.ask(forwardPath, domain, this);
     else this.#feed({ kind: 'recipientVerdict', verdict });
+  }
+
+  /** An envelope with all recipients that were named so far can be stored. */
+  get #hasRoom(): boolean {
+    const { recipients, pathOctets } = this.#context.recipientRoom();
+    const octets = this.#pathOctets - (PATH_OCTETS - STORED_PATH_OCTETS) * this.#paths;
+    return this.#paths <= recipients && octets <= pathOctets;
   }
 
   #openData(transaction: Transaction): void {
@@ -329,6 +344,7 @@ export class Session implements WireListener, MailOwner, VerdictListener {
   /** False when a transaction with so many recipients has no room in memory. */
   #reservePath(octets: number): boolean {
     this.#pathOctets += octets;
+    this.#paths += 1;
     if (this.#pathOctets <= PATHS_FREE_OCTETS) return true;
     if (!this.#context.budget.grow(octets)) return false;
     this.#pathOctetsReserved += octets;
@@ -343,6 +359,7 @@ export class Session implements WireListener, MailOwner, VerdictListener {
   #givePathsBack(): void {
     if (this.#pathOctetsReserved > 0) this.#context.budget.giveBack(this.#pathOctetsReserved);
     this.#pathOctets = 0;
+    this.#paths = 0;
     this.#pathOctetsReserved = 0;
   }
 }
