@@ -13,15 +13,14 @@ export function frameFor(job: Job, read: FrameRead): FrameRead {
 }
 
 /**
- * The mail's data cannot be had. A record that is gone is deferred with words for the operator: its owner decides.
- * One that cannot be read now gives the job back unharmed.
+ * The mail's data cannot be had: the job is given back unharmed. When its record is gone its owner hears that, too: it knows
+ * whether it has moved the mail since, or the content is lost.
  */
 export function dataTrouble(job: Job, trouble: 'missing' | 'unavailable'): Outcome {
-  if (trouble === 'missing') {
-    const place = `${job.ref?.stream ?? ''} ${job.ref?.sequence ?? 0}`;
-    const reply = { code: 451, enhanced: '4.3.0', text: `the stored mail is missing (${place})`, host: '' };
-    return outcomeForAll(job, { kind: OutcomeKind.DEFERRED, reply, tls: '' });
-  }
-  const reply = { code: 451, enhanced: '4.3.0', text: 'the stored mail cannot be read now', host: '' };
-  return outcomeForAll(job, { kind: OutcomeKind.RETURNED, reply, tls: '' });
+  const isMissing = trouble === 'missing';
+  const place = `${job.ref?.stream ?? ''} ${job.ref?.sequence ?? 0}`;
+  const text = isMissing ? `the stored mail is missing (${place})` : 'the stored mail cannot be read now';
+  const reply = { code: 451, enhanced: '4.3.0', text, host: '' };
+  const outcome = outcomeForAll(job, { kind: OutcomeKind.RETURNED, reply, tls: '' });
+  return isMissing ? { ...outcome, contentMissing: true } : outcome;
 }

@@ -226,9 +226,12 @@ describe('a message', () => {
     expect(feed({ kind: 'stays', nowMs: 560_000 })).toEqual([{ kind: 'leavePack' }]);
   });
 
-  test('that is in delivery for long keeps its pack', () => {
+  test('that is in delivery for long leaves its pack, too', () => {
     const { feed } = attempted();
-    expect(feed({ kind: 'stays', nowMs: 10_000 })).toEqual([{ kind: 'wakeAt', atMs: 500_000 }]);
+    expect(feed({ kind: 'stays', nowMs: 10_000 })).toEqual([
+      { kind: 'leavePack' },
+      { kind: 'wakeAt', atMs: 500_000 },
+    ]);
     feed({ kind: 'outcome', nowMs: 0, results: [{ position: 0, result: 'deferred', reply: BUSY }] });
     expect(feed({ kind: 'stays', nowMs: 10_000 })).toEqual([]);
   });

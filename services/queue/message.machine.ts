@@ -75,7 +75,7 @@ export type MessageEffect =
   /** As enqueue, but not at once: what is given back must not come back in a tight loop. */
   | { kind: 'requeue'; site: Site; positions: number[] }
   | { kind: 'remember' }
-  /** It will wait for long without news: its pack should not have to stay for it. */
+  /** It has been here for long, with a worker perhaps: its pack should not have to stay for it. */
   | { kind: 'leavePack' }
   /** The one next look at it; takes the place of an earlier one. */
   | { kind: 'wakeAt'; atMs: number }
@@ -158,8 +158,7 @@ function start(
 function whenStaying(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
   if (message.phase === 'reporting') return [{ kind: 'leavePack' }];
   if (message.phase !== 'active') return NOTHING;
-  const review = look(message, nowMs, policy);
-  return isOut(message) ? review : [{ kind: 'leavePack' }, ...review];
+  return [{ kind: 'leavePack' }, ...look(message, nowMs, policy)];
 }
 
 function flush(
@@ -276,7 +275,7 @@ function whenReturned(
   const again = toSite(message, back, site, 'requeue');
   if (owesReport(message)) return restOrRemember(message, nowMs, policy);
   const isYoung = nowMs < message.acceptedAtMs + YOUNG_MS;
-  return isYoung || isOut(message) ? again : [{ kind: 'leavePack' }, ...again];
+  return isYoung ? again : [{ kind: 'leavePack' }, ...again];
 }
 
 function whenLost(

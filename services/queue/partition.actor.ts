@@ -197,11 +197,12 @@ export class Partition implements DispatchOwner, Leaser {
     dropChunks(this.#context.link, custody);
   }
 
-  /** The pack is not needed once the mail has a record of its own and no worker reads it there. */
+  /**
+   * The pack is not needed once the mail has a record of its own. A worker that has not begun to read it will not find it some
+   * day, and gives the job back.
+   */
   onPackUnread(custody: Custody): void {
-    if (custody.isStored && custody.packReaders === 0 && custody.line === 'needed') {
-      this.#settleLog.add(custody, []);
-    }
+    if (custody.isStored && custody.line === 'needed') this.#settleLog.add(custody, []);
   }
 
   #arrived(record: StoredRecord): void {

@@ -42,7 +42,7 @@ export async function restore(
   for (const answer of answers) adopt(dispatch, answer);
   dispatch.opened();
   for (const custody of owner.mails.all()) {
-    if (custody.isStored && custody.packReaders === 0) settleLog.add(custody, []);
+    if (custody.isStored) settleLog.add(custody, []);
   }
   return { answers, reports, nextSequence: loaded.nextSequence };
 }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { DeliveryRig, siteAt, told } from '#kit/delivery-rig.ts';
 import { OutcomeKind } from '#proto/postrider/v1/job.ts';
 
-const { RELAYED, DEFERRED, FAILED } = OutcomeKind;
+const { RELAYED, FAILED, RETURNED } = OutcomeKind;
 
 let rig: DeliveryRig;
 
@@ -100,12 +100,12 @@ describe('the data of a mail', () => {
     server.close();
   });
 
-  test('that is missing defers the mail, and the connection goes on', async () => {
+  test('that is missing gives the job back, and the connection goes on', async () => {
     const { carrier, carry } = await rig.connected();
     const attempt = rig.attempt({});
     rig.lost.add(attempt.job.ref!.sequence);
     carrier.carry(attempt);
-    expect(told(await rig.event())).toEqual({ event: 'reusable', fate: [DEFERRED, 451], each: [] });
+    expect(told(await rig.event())).toEqual({ event: 'reusable', fate: [RETURNED, 451], each: [] });
     expect(told(await carry({}))).toMatchObject({ event: 'reusable', fate: [RELAYED, 250] });
   });
 
@@ -115,7 +115,7 @@ describe('the data of a mail', () => {
       const attempt = rig.attempt({});
       Object.assign(attempt.job, wrong);
       carrier.carry(attempt);
-      expect(told(await rig.event())).toEqual({ event: 'reusable', fate: [DEFERRED, 451], each: [] });
+      expect(told(await rig.event())).toEqual({ event: 'reusable', fate: [RETURNED, 451], each: [] });
     }
     expect(sink.commands).toHaveLength(1);
   });
@@ -125,7 +125,7 @@ describe('the data of a mail', () => {
     const attempt = rig.attempt({ data: 'abcdefghij\r\n', chunkSize: 4 });
     rig.lost.add(attempt.job.ref!.sequence - 1);
     carrier.carry(attempt);
-    expect(told(await rig.event())).toEqual({ event: 'spent', fate: [DEFERRED, 451], each: [] });
+    expect(told(await rig.event())).toEqual({ event: 'spent', fate: [RETURNED, 451], each: [] });
     expect(sink.taken).toBe(0);
     expect(rig.passed).toEqual([]);
   });

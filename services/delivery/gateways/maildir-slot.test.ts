@@ -67,13 +67,14 @@ describe('a slot of the Maildir gateway', () => {
     });
   });
 
-  test('defers a mail of which something is missing', async () => {
+  test('gives a mail of which something is missing back, and says why', async () => {
     for (const part of [0, -1]) {
       const attempt = rig.attempt({ chunkSize: 100 });
       rig.lost.add(attempt.job.ref!.sequence + part);
       slot.carry(attempt);
       const event = await rig.event();
-      expect(event).toMatchObject({ connectionIs: 'reusable', outcome: { kind: OutcomeKind.DEFERRED } });
+      const outcome = { kind: OutcomeKind.RETURNED, contentMissing: true };
+      expect(event).toMatchObject({ connectionIs: 'reusable', outcome });
     }
     expect(rig.passed).toEqual([]);
   });

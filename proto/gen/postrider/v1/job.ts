@@ -117,7 +117,14 @@ export interface Outcome {
    * The worker had to end the attempt after its final dot may have been sent, and before the reply: cut off from its cluster
    * it must close its connections in time. The kind is then deferred, and the owner judges as if the worker had died.
    */
-  inDoubt?: boolean | undefined;
+  inDoubt?:
+    | boolean
+    | undefined;
+  /**
+   * The record that Job.ref names, or one that its envelope names, is not there. The kind is then returned: the owner has moved
+   * the mail meanwhile, or looks for itself.
+   */
+  contentMissing?: boolean | undefined;
 }
 
 export interface RecipientOutcome {
@@ -612,6 +619,7 @@ function createBaseOutcome(): Outcome {
     jobRecipients: [],
     trace: undefined,
     inDoubt: undefined,
+    contentMissing: undefined,
   };
 }
 
@@ -647,6 +655,9 @@ export const Outcome: MessageFns<Outcome> = {
     }
     if (message.inDoubt !== undefined) {
       writer.uint32(72).bool(message.inDoubt);
+    }
+    if (message.contentMissing !== undefined) {
+      writer.uint32(88).bool(message.contentMissing);
     }
     return writer;
   },
@@ -744,6 +755,14 @@ export const Outcome: MessageFns<Outcome> = {
             }
 
             message.inDoubt = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.contentMissing = reader.bool();
             continue;
           }
         }
