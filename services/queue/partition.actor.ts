@@ -175,6 +175,7 @@ export class Partition implements DispatchOwner, Leaser {
       ...context,
       partition: this.number,
       expireAfterMs: context.policy.expireAfterMs,
+      payloadMax: () => context.link.payloadMax,
       storedReport: (queueId) => this.mails.get(queueId)?.packSequence ?? this.#knownReports.get(queueId),
       onStored: ({ custody, report }, packs) => {
         context.counters.reports.add(packs.length, { report });

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { buildDsn, type DsnRecipient } from '#libs/dsn/report.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
+import { recordMax } from '#libs/nats/payload.ts';
 import { domainRuns, encodeFrame } from '#libs/pack/pack.ts';
 import { BodyType, type Envelope, type PackEntry } from '#proto/postrider/v1/mail.ts';
 import type { Custody } from './custody.ts';
@@ -40,6 +41,7 @@ export interface DraftSurroundings {
   direct: Pick<DirectGet, 'bySequence'>;
   hostname: string;
   expireAfterMs: number;
+  payloadMax: () => number;
   now: () => number;
 }
 
@@ -69,17 +71,35 @@ export function partsOf(request: ReportRequest): ReportPart[] {
   return parts;
 }
 
+/** How many characters of a reply are told: all, fewer when the report has no room in a message, at last none. */
+const TEXTS_TOLD = [Number.POSITIVE_INFINITY, 100, 0];
+
 export async function draftOf(
   part: ReportPart,
   reader: FrameReader,
   surroundings: DraftSurroundings,
 ): Promise<Drafted> {
+  const { direct, payloadMax } = surroundings;
+  const read = await reader.read(part.request.custody.message.ref);
+  if (read.kind !== 'found') return read;
+  const source = { envelope: read.frame.envelope, headerSection: await headerSectionOf(read.frame, direct) };
+  const octetsMax = recordMax(payloadMax());
+  let draft: Draft | undefined;
+  for (const textMax of TEXTS_TOLD) {
+    draft = draftWith(part, source, { ...surroundings, textMax });
+    if (draft.frameLength <= octetsMax) break;
+  }
+  return { kind: 'draft', draft: draft! };
+}
+
+function draftWith(
+  part: ReportPart,
+  { envelope, headerSection }: { envelope: Envelope; headerSection: Uint8Array },
+  surroundings: DraftSurroundings & { textMax: number },
+): Draft {
   const { request, positions, dsnQueueId: id } = part;
   const { message } = request.custody;
-  const { hostname, expireAfterMs, now, direct } = surroundings;
-  const read = await reader.read(message.ref);
-  if (read.kind !== 'found') return read;
-  const { envelope } = read.frame;
+  const { hostname, expireAfterMs, now, textMax } = surroundings;
   const mailData = buildDsn({
     kind: request.report,
     hostname,
@@ -90,9 +110,9 @@ export async function draftOf(
     nowMs: now(),
     willRetryUntilMs: message.acceptedAtMs + expireAfterMs,
     recipients: positions.map((position) =>
-      recipientOf(message.recipients[position]!, envelope.forwardPaths[position]!),
+      recipientOf(message.recipients[position]!, envelope.forwardPaths[position]!, textMax),
     ),
-    originalHeaderSection: await headerSectionOf(read.frame, direct),
+    originalHeaderSection: headerSection,
   });
   const ours = envelopeOf(message, {
     queueId: id,
@@ -103,14 +123,15 @@ export async function draftOf(
   });
   const frame = encodeFrame({ envelope: ours, prepended: new Uint8Array(0), data: [mailData] });
   const frameLength = frame.reduce((sum, piece) => sum + piece.length, 0);
-  return { kind: 'draft', draft: { part, frame, frameLength, envelope: ours } };
+  return { part, frame, frameLength, envelope: ours };
 }
 
-function recipientOf(recipient: Recipient, forwardPath: string): DsnRecipient {
-  const { lastReply, lastAttemptAtMs } = recipient;
+function recipientOf(recipient: Recipient, forwardPath: string, textMax: number): DsnRecipient {
+  const { lastAttemptAtMs } = recipient;
+  const lastReply = { ...recipient.lastReply, text: recipient.lastReply.text.slice(0, textMax) };
   return {
     forwardPath,
-    ...explain(recipient),
+    ...explain({ ...recipient, lastReply }),
     ...(isHeard(lastReply) && { diagnostic: lastReply }),
     ...(lastAttemptAtMs > 0 && { lastAttemptMs: lastAttemptAtMs }),
   };

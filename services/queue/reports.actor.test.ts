@@ -10,6 +10,8 @@ import { Reports } from './reports.actor.ts';
 
 const UNAVAILABLE: Stored = { kind: 'unavailable' };
 const FULL: Stored = { kind: 'full' };
+const TOO_BIG: Stored = { kind: 'too-big' };
+const STORED: Stored = { kind: 'stored', sequence: 55, duplicate: false };
 
 /** Reports of one partition, with a SPOOL that answers what the test wants. */
 function bench() {
@@ -20,10 +22,15 @@ function bench() {
   const troubles: string[] = [];
   const lost = new Set<number>();
   const clock = { nowMs: 1_000_000 };
+  let payloadMax = 1024 ** 2;
+  const setPayloadMax = (octets: number) => {
+    payloadMax = octets;
+  };
   const reports = new Reports({
     partition: 0,
     hostname: 'mx.test',
     expireAfterMs: 1000,
+    payloadMax: () => payloadMax,
     now: () => clock.nowMs,
     writer: {
       store: async (record) => {
@@ -42,14 +49,14 @@ function bench() {
     clock.nowMs += afterMs;
     await reports.flush();
   };
-  return { reports, known, records, answers, stored, troubles, lost, flush };
+  return { reports, known, records, answers, stored, troubles, lost, setPayloadMax, flush };
 }
 
 function frameOf(sequence: number): Buffer {
   const envelope = {
     queueId: `00mail${sequence}`,
     reversePath: 'me@home.example',
-    forwardPaths: ['you@b.example'],
+    forwardPaths: Array.from({ length: 500 }, (_, i) => `you-${i}@b.example`),
     acceptedAtMs: 1,
     chunks: [],
   } as unknown as Envelope;
@@ -71,11 +78,19 @@ function recordOf(sequence: number): Got {
   };
 }
 
-function request(sequence: number): ReportRequest {
+function request(sequence: number, recipients = 1): ReportRequest {
   const ref = { stream: 'SPOOL_0', sequence, offset: 0, length: frameOf(sequence).length };
   const entry = { queueId: `00mail${sequence}`, offset: 0, length: 1, acceptedAtMs: 1, domains: [], size: 1 };
-  const message = messageFromPack({ ...entry, nullReversePath: false, trace: undefined }, ref, ['b.example']);
-  return { custody: newCustody(message, { sequence, entry: 0 }, 0), report: 'failure', positions: [0] };
+  const message = messageFromPack(
+    { ...entry, nullReversePath: false, trace: undefined },
+    ref,
+    Array(recipients).fill('b.example'),
+  );
+  return {
+    custody: newCustody(message, { sequence, entry: 0 }, 0),
+    report: 'failure',
+    positions: [...Array(recipients).keys()],
+  };
 }
 
 describe('reports', () => {
@@ -160,4 +175,58 @@ describe('reports', () => {
     await flush();
     expect(reports.idle).toBe(true);
   });
+
+  test('that are too big together are stored one by one, and one that is too big alone keeps no other away', async () => {
+    const { reports, known, records, answers, stored, troubles, flush } = bench();
+    for (const sequence of [1, 2, 3, 4]) reports.add(request(sequence));
+    answers.push(TOO_BIG, STORED, TOO_BIG, FULL);
+    await flush();
+    expect(records.map(({ id }) => id.slice(-2))).toEqual(['-4', '-1', '-1', '-1']);
+    expect(stored.map(([queueId]) => queueId)).toEqual(['00mail1']);
+    expect(troubles).toEqual([
+      expect.stringMatching(/^SPOOL: a report of \d+ octets is too big and waits$/),
+      'SPOOL: full; 1 reports wait',
+    ]);
+    // Of a pack that may have been stored, and is too big now, one is known.
+    answers.push(UNAVAILABLE, TOO_BIG);
+    await flush();
+    const [first] = [...records.at(-1)!.id.matchAll(/^dsn-(.*)-/g)];
+    known.set(first![1]!, 77);
+    await flush();
+    expect(new Set(stored.map(([queueId]) => queueId))).toEqual(
+      new Set(['00mail1', '00mail2', '00mail3', '00mail4']),
+    );
+    expect(stored).toHaveLength(4);
+    expect(stored.some(([, packs]) => packs[0] === 77)).toBe(true);
+    expect(reports.idle).toBe(true);
+  });
+
+  test.each([
+    [8 * 1024 ** 2, 500],
+    [1024 ** 2, 500],
+    [512 * 1024, 100],
+    [256 * 1024, 0],
+  ])(
+    'have room in a message of %d octets: of the words of each reply %d characters at most',
+    async (payloadMax, textMax) => {
+      const { reports, records, setPayloadMax, flush } = bench();
+      setPayloadMax(payloadMax);
+      const many = request(1, 500);
+      many.custody.message.recipients.forEach((recipient, i) => {
+        const text = `${i} `.padEnd(500, 'words ');
+        recipient.lastReply = {
+          code: 550,
+          enhanced: '5.1.1',
+          text,
+          host: 'mx.a-host-with-some-name.example',
+        };
+      });
+      reports.add(many);
+      await flush();
+      const text = Buffer.concat(records[0]!.payload as Buffer[]).toString('latin1');
+      expect(text.length).toBeLessThanOrEqual(payloadMax - 64 * 1024);
+      expect(text.match(/^Final-Recipient: /gm)).toHaveLength(500);
+      expect(text.includes('words '.repeat(3))).toBe(textMax > 0);
+    },
+  );
 });

@@ -2,9 +2,11 @@
 //
 // Fails: what cannot be stored is tried again until it is, after a growing pause; the mail stays unsettled until then. A
 // pack that may have been stored is stored again as it was, under the same id, never in another shape. A mail whose
-// content is gone cannot be reported; it stays, loudly, for an operator.
+// content is gone cannot be reported; it stays, loudly, for an operator. A report with no room in a message says less of each reply;
+// a pack that is too big is stored report by report.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { subjects } from '#libs/nats/layout.ts';
+import { gatheredMax } from '#libs/nats/payload.ts';
 import { type RecordToStore, type RecordWriter, troubleText } from '#libs/nats/records.ts';
 import { encodeIndex } from '#libs/pack/pack.ts';
 import { FrameReader } from './frames.ts';
@@ -19,7 +21,6 @@ import {
 } from './report-draft.ts';
 
 const STORE_WAIT_MS = 10_000;
-const PACK_OCTETS = 256 * 1024;
 /** The index travels in a header of at most 64 KiB. */
 const PACK_MAILS = 200;
 const ROUND_PARTS = 1000;
@@ -31,6 +32,8 @@ export interface ReportsOptions {
   direct: Pick<DirectGet, 'bySequence'>;
   hostname: string;
   expireAfterMs: number;
+  /** The most that the server takes in one message, octets. */
+  payloadMax: () => number;
   now: () => number;
   /** The sequence of the pack that has the report with this queue id, when the partition has it. */
   storedReport: (queueId: string) => number | undefined;
@@ -50,7 +53,7 @@ export class Reports {
   readonly #pause = new GrowingPause(PAUSE);
   readonly #readAgain = new GrowingPause(PAUSE);
   #waiting: ReportPart[] = [];
-  /** Their mails cannot be read; the others do not wait for them. */
+  /** Their mails cannot be read, or they are too big; the others do not wait for them. */
   #unreadable: ReportPart[] = [];
   /** Parts that are not stored yet, and packs of those that are, by request. */
   readonly #open = new Map<ReportRequest, { left: number; packs: number[] }>();
@@ -107,6 +110,7 @@ export class Reports {
   async #storeWaiting(): Promise<boolean> {
     const reader = new FrameReader(this.#options.direct);
     const parts = this.#waiting.splice(0, ROUND_PARTS);
+    const octetsMax = gatheredMax(this.#options.payloadMax());
     let drafts: Draft[] = [];
     let octets = 0;
     for (const [i, part] of parts.entries()) {
@@ -114,7 +118,7 @@ export class Reports {
       if (draft === undefined) continue;
       drafts.push(draft);
       octets += draft.frameLength;
-      if (octets < PACK_OCTETS && drafts.length < PACK_MAILS) continue;
+      if (octets < octetsMax && drafts.length < PACK_MAILS) continue;
       if (!(await this.#store(this.#packOf(drafts)))) {
         this.#waiting.unshift(...parts.slice(i + 1));
         return false;
@@ -135,8 +139,7 @@ export class Reports {
     }
     const drafted = await draftOf(part, reader, this.#options);
     if (drafted.kind === 'draft') return drafted.draft;
-    this.#unreadable.push(part);
-    this.#readAgain.failed(this.#options.now());
+    this.#later(part);
     this.#tell(part, drafted.kind);
     return undefined;
   }
@@ -170,11 +173,36 @@ export class Reports {
       for (const { part } of pack.drafts) this.#stored(part, stored.sequence);
       return true;
     }
+    if (stored.kind === 'too-big') return this.#tooBig(pack);
     onTrouble(`SPOOL: ${troubleText(stored)}; ${pack.drafts.length} reports wait`);
     const mayBeStored = stored.kind === 'unavailable' || stored.kind === 'refused';
     this.#unsure = mayBeStored ? pack : undefined;
     if (!mayBeStored) this.#waiting.unshift(...pack.drafts.map((draft) => draft.part));
     return false;
+  }
+
+  /** What is too big together: each by itself. One that is too big alone waits as if it could not be read; the others go on. */
+  async #tooBig({ drafts }: Pack): Promise<boolean> {
+    this.#unsure = undefined;
+    if (drafts.length === 1) {
+      this.#later(drafts[0]!.part);
+      this.#options.onTrouble(`SPOOL: a report of ${drafts[0]!.frameLength} octets is too big and waits`);
+      return true;
+    }
+    for (const [i, draft] of drafts.entries()) {
+      const sequence = this.#options.storedReport(draft.part.dsnQueueId);
+      if (sequence !== undefined) this.#stored(draft.part, sequence);
+      else if (!(await this.#store(this.#packOf([draft])))) {
+        this.#waiting.unshift(...drafts.slice(i + 1).map(({ part }) => part));
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #later(part: ReportPart): void {
+    this.#unreadable.push(part);
+    this.#readAgain.failed(this.#options.now());
   }
 
   #stored({ request }: ReportPart, sequence: number): void {

@@ -1,12 +1,16 @@
-// The record of a mail's state in QUEUE: as it is when it is small, deflated when the mail has many recipients, and
-// without the words of replies when even that is too much, so that it always fits in one record. Pure.
+// The record of a mail's state in QUEUE: as it is when it is small, deflated when the mail has many recipients, and without
+// words when even that is too much: those of replies, then the names of sites. So it always fits in one record: the domains of
+// its recipients are what is left, and they are a part of an envelope that had room in a pack. Pure.
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { PAYLOAD_OCTETS_MIN, recordMax } from '#libs/nats/payload.ts';
 import { MailState } from '#proto/postrider/v1/mail.ts';
 
 /** Smaller ones are not worth the time. */
 const DEFLATE_FROM_OCTETS = 32 * 1024;
-/** Well below the payload limit of NATS. */
-const RECORD_OCTETS_MAX = 512 * 1024;
+/** Words are not worth more than this. */
+const WORDS_OCTETS_MAX = 512 * 1024;
+/** Deflated, what has words is at least this part of its size; more is not tried: it takes half a second for a large state. */
+const DEFLATED_PART = 1 / 32;
 /** A state that was written by us never inflates to more. */
 const STATE_OCTETS_MAX = 64 * 1024 * 1024;
 const LEVEL = 1;
@@ -19,14 +23,22 @@ export interface StateRecord {
   headers: Record<string, string> | undefined;
 }
 
-export function encodeState(state: MailState): StateRecord {
+/** The record of at most `octetsMax` octets, by default what fits everywhere; larger only when nothing is left to cut. */
+export function encodeState(state: MailState, octetsMax = recordMax(PAYLOAD_OCTETS_MIN)): StateRecord {
   const plain = MailState.encode(state).finish();
   if (plain.length < DEFLATE_FROM_OCTETS) return { payload: plain, headers: undefined };
-  const headers = { [ENCODING]: DEFLATE };
-  const payload = deflateRawSync(plain, { level: LEVEL });
-  if (payload.length <= RECORD_OCTETS_MAX) return { payload, headers };
-  const shortened = MailState.encode(withoutWords(state)).finish();
-  return { payload: deflateRawSync(shortened, { level: LEVEL }), headers };
+  const withWords = Math.min(WORDS_OCTETS_MAX, octetsMax);
+  if (plain.length * DEFLATED_PART <= withWords) {
+    const record = deflated(plain);
+    if (record.payload.length <= withWords) return record;
+  }
+  const shortened = deflated(MailState.encode(withoutWords(state)).finish());
+  if (shortened.payload.length <= octetsMax) return shortened;
+  return deflated(MailState.encode(withoutSites(withoutWords(state))).finish());
+}
+
+function deflated(plain: Uint8Array): StateRecord {
+  return { payload: deflateRawSync(plain, { level: LEVEL }), headers: { [ENCODING]: DEFLATE } };
 }
 
 /** Throws when the record is not what `encodeState` makes. */
@@ -48,4 +60,9 @@ function withoutWords(state: MailState): MailState {
       : { ...recipient, lastReply: { ...lastReply, text: '', host: '' } };
   });
   return { ...state, recipients };
+}
+
+/** The site is looked up again before the next attempt; until then the list of the operator does not name it. */
+function withoutSites(state: MailState): MailState {
+  return { ...state, recipients: state.recipients.map((recipient) => ({ ...recipient, lastSite: '' })) };
 }
