@@ -17,6 +17,7 @@ export type Got = { kind: 'found'; record: StoredRecord } | { kind: 'missing' } 
 const TRY_MS = 3000;
 const TRIES = 3;
 const AGAIN_MS = 200;
+const BY_SEQUENCE_MS = TRIES * (TRY_MS + AGAIN_MS);
 const NOT_FOUND = 404;
 const NO_MESSAGE_FOUND = 10037;
 
@@ -34,16 +35,19 @@ export class DirectGet {
     this.#link = link;
   }
 
-  /** The record with this sequence. */
-  async bySequence(stream: string, sequence: number): Promise<Got> {
+  /** The record with this sequence; `unavailable` when it is not read within so many milliseconds. */
+  async bySequence(stream: string, sequence: number, withinMs = BY_SEQUENCE_MS): Promise<Got> {
     const [subject, payload] = [`$JS.API.DIRECT.GET.${stream}`, Buffer.from(`{"seq":${sequence}}`)];
+    const untilMs = performance.now() + withinMs;
+    const timeoutMs = () => Math.min(TRY_MS, Math.max(1, untilMs - performance.now()));
     for (let tries = 1; ; tries++) {
-      const answer = await this.#link.askRecord({ subject, payload, timeoutMs: TRY_MS });
-      const got = gotOf(answer);
+      const got = gotOf(await this.#link.askRecord({ subject, payload, timeoutMs: timeoutMs() }));
       if (got.kind === 'found') return got;
       const isMissing = got.kind === 'missing';
-      const atLeader = isMissing ? await fromLeader(this.#link, stream, { seq: sequence }) : got;
-      if (atLeader.kind !== 'unavailable' || tries === TRIES) return atLeader;
+      const ask = { seq: sequence };
+      const atLeader = isMissing ? await fromLeader(this.#link, stream, ask, timeoutMs()) : got;
+      const isOver = tries === TRIES || performance.now() + AGAIN_MS >= untilMs;
+      if (atLeader.kind !== 'unavailable' || isOver) return atLeader;
       await pause();
     }
   }
@@ -60,11 +64,16 @@ export class DirectGet {
 
 /** The last record of a subject, which may have wildcards, as the leader has it. Asks once. */
 export function lastRecord(link: Pick<Link, 'request'>, stream: string, subject: string): Promise<Got> {
-  return fromLeader(link, stream, { last_by_subj: subject });
+  return fromLeader(link, stream, { last_by_subj: subject }, TRY_MS);
 }
 
-async function fromLeader(link: Pick<Link, 'request'>, stream: string, ask: object): Promise<Got> {
-  const answer = await callApi<RawMessage>(link, `STREAM.MSG.GET.${stream}`, ask, TRY_MS);
+async function fromLeader(
+  link: Pick<Link, 'request'>,
+  stream: string,
+  ask: object,
+  timeoutMs: number,
+): Promise<Got> {
+  const answer = await callApi<RawMessage>(link, `STREAM.MSG.GET.${stream}`, ask, timeoutMs);
   if (answer.kind === 'ok') return { kind: 'found', record: recordOf(answer.value) };
   if (answer.kind === 'error' && answer.error.err_code === NO_MESSAGE_FOUND) return MISSING;
   return UNAVAILABLE;

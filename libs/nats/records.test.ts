@@ -68,7 +68,7 @@ describe('A record', () => {
     error(19998, 'something new that passes', 503),
   ])('is sent again after %s', async (text) => {
     const { store, asked } = writerWith(text, '{"stream":"S","seq":7}');
-    expect(await store()).toEqual({ kind: 'stored', sequence: 7, duplicate: false });
+    expect(await store()).toEqual({ kind: 'stored', sequence: 7, duplicate: false, again: true });
     expect(asked).toHaveLength(2);
   });
 

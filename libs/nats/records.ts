@@ -24,9 +24,10 @@ export interface RecordToStore {
 export type Draft = Omit<RecordToStore, 'giveUpAfterMs'>;
 
 export type Stored =
-  | { kind: 'stored'; sequence: number; duplicate: boolean }
+  /** `again`: it was sent more than once. Without an id it may be stored more than once, also when the last try says conflict. */
+  | { kind: 'stored'; sequence: number; duplicate: boolean; again?: true }
   | { kind: 'full' }
-  | { kind: 'conflict' }
+  | { kind: 'conflict'; again?: true }
   | { kind: 'too-big' }
   | { kind: 'unavailable' }
   | { kind: 'refused'; code: number; words: string };
@@ -170,11 +171,15 @@ export class RecordWriter {
     send: (timeoutMs: number) => Promise<RecordAnswer>,
   ): Promise<Stored> {
     const untilMs = Date.now() + giveUpAfterMs;
-    for (let waitMs = AGAIN_MS; ; waitMs = Math.min(AGAIN_MAX_MS, waitMs * 2)) {
+    for (let waitMs = AGAIN_MS, isFirst = true; ; waitMs = Math.min(AGAIN_MAX_MS, waitMs * 2)) {
       const leftMs = untilMs - Date.now();
       if (leftMs <= 0) return UNAVAILABLE;
       const outcome = outcomeOf(await send(Math.min(TRY_MS, leftMs)));
+      if (!isFirst && (outcome?.kind === 'stored' || outcome?.kind === 'conflict')) {
+        return { ...outcome, again: true };
+      }
       if (outcome !== undefined) return outcome;
+      isFirst = false;
       await new Promise((done) => setTimeout(done, Math.min(waitMs, Math.max(1, untilMs - Date.now()))));
     }
   }

@@ -7,9 +7,9 @@ import type { Counter } from '#libs/telemetry/metrics.ts';
 import type { Tally } from '#libs/telemetry/tally.ts';
 import type { Tracing } from '#libs/telemetry/tracing.ts';
 import type { Erasure } from './erasure.actor.ts';
-import type { Gate } from './gate.ts';
 import type { Interned } from './interned.ts';
 import type { MessagePolicy } from './message-reviews.ts';
+import type { Rounds } from './rounds.ts';
 import type { Routes } from './routes.actor.ts';
 import type { SiteDesk } from './site-desk.actor.ts';
 
@@ -30,8 +30,8 @@ export interface QueueContext {
   tracing: Tracing;
   policy: MessagePolicy;
   interned: Interned;
-  /** Rounds of storing and moving, of all partitions together. */
-  rounds: Gate;
+  /** What rounds of storing and moving share, of all partitions together. */
+  rounds: Rounds;
   hostname: string;
   sameTraceWindowMs: number;
   /** Settled packs stay in SPOOL for this long. */

@@ -31,8 +31,8 @@ export interface Custody extends Timed {
   isStored: boolean;
   /** Where its data was copied to while its state is not stored yet. */
   copy: SpoolRef | undefined;
-  /** It waits in the remember loop. */
-  isDirty: boolean;
+  /** Stream sequence of its state in QUEUE when that is known to be the only one; else UNSURE. */
+  stateSequence: number;
   /** Outcomes that are applied and not yet stored. */
   acks: readonly PendingAck[];
   span: LiveSpan | undefined;
@@ -43,6 +43,11 @@ export interface Custody extends Timed {
   /** Packs of its reports: they stay until it is stored that the report was made. */
   reportPacks: readonly number[];
 }
+
+/** Nothing is stored of it in QUEUE that we know of. */
+const NO_STATE = 0;
+/** More than one state of it may be stored, or one whose sequence we do not know. */
+export const UNSURE = -1;
 
 const NONE: readonly never[] = Object.freeze([]);
 
@@ -60,7 +65,7 @@ export function newCustody(
     packReaders: 0,
     isStored: false,
     copy: undefined,
-    isDirty: false,
+    stateSequence: NO_STATE,
     acks: NONE,
     span: undefined,
     spanContext: undefined,

@@ -4,12 +4,20 @@
 /** Resolves when a place that was worked in for so long, milliseconds, may be used again. */
 export type Rest = (workedMs: number) => Promise<void>;
 
-/** As long as the work took: half of the time is left to others. */
-export const restAsLong: Rest = (workedMs) => new Promise((done) => setTimeout(done, workedMs));
+/** Work of one place is shorter than this; what takes longer has waited for somebody who stood still. */
+const REST_MAX_MS = 250;
+
+/** As long as the work took: half of the time is left to others. A stall is not work: it earns no longer rest. */
+export const restAsLong: Rest = (workedMs) =>
+  new Promise((done) => setTimeout(done, Math.min(workedMs, REST_MAX_MS)));
+
+/** failed: it was in nobody's way, and its place is free at once. */
+export type Ended = 'done' | 'failed';
 
 export interface GateOptions {
   places: number;
   rest: Rest;
+  /** Monotonic, milliseconds. */
   now: () => number;
 }
 
@@ -24,15 +32,18 @@ export class Gate {
   }
 
   /** Runs the work when a place is free; resolves or rejects as the work does. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  async run(work: () => Promise<Ended>): Promise<Ended> {
     if (this.#free > 0) this.#free -= 1;
     else await new Promise<void>((enter) => this.#waiting.push(enter));
     const { now, rest } = this.#options;
     const startedAtMs = now();
+    let ended: Ended = 'failed';
     try {
-      return await work();
+      ended = await work();
+      return ended;
     } finally {
-      void rest(now() - startedAtMs).then(() => this.#leave());
+      if (ended === 'failed') this.#leave();
+      else void rest(now() - startedAtMs).then(() => this.#leave());
     }
   }
 

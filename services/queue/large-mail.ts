@@ -1,11 +1,10 @@
 // Removes the chunks of a large mail once it is settled for good.
 //
-// Fails: best effort. A chunk that stays is removed by the stream's age limit.
+// Fails: as erasure.actor.ts has it. A chunk that stays is removed by the stream's age limit.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
-import type { Link } from '#libs/nats/link.ts';
-import { deleteRecord } from '#libs/nats/trimming.ts';
 import type { Chunk } from '#proto/postrider/v1/mail.ts';
 import type { Custody } from './custody.ts';
+import type { Erasure } from './erasure.actor.ts';
 import { FrameReader } from './frames.ts';
 import type { Message } from './message.ts';
 
@@ -24,10 +23,10 @@ async function chunksOf(direct: DirectGet, message: Message): Promise<Chunk[]> {
   return read.kind === 'found' ? read.frame.envelope.chunks : [];
 }
 
-/** Removes them one after the other, in the background. */
-export function dropChunks(link: Link, custody: Custody): void {
+/** Removes them in the background. */
+export function dropChunks(erasure: Pick<Erasure, 'remove'>, custody: Custody): void {
   if (custody.chunks === undefined) return;
-  void custody.chunks.then(async (chunks) => {
-    for (const { stream, sequence } of chunks) await deleteRecord(link, stream, sequence);
+  void custody.chunks.then((chunks) => {
+    for (const { stream, sequence } of chunks) erasure.remove(stream, sequence);
   });
 }

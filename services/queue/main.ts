@@ -14,12 +14,15 @@ import { Gate, restAsLong } from './gate.ts';
 import { registerGauges } from './gauges.ts';
 import { Interned } from './interned.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
+import { Rounds } from './rounds.ts';
 import { Routes } from './routes.actor.ts';
 import { SiteDesk } from './site-desk.actor.ts';
 import { TraceRulesDesk } from './trace-rules.actor.ts';
 
-/** Rounds of storing and moving that run at a time, of all partitions together. */
-const ROUNDS_MAX = 1;
+/** Rounds of moving what can wait that run at a time into one stream, of all partitions together. */
+const PATIENT_ROUNDS_MAX = 1;
+/** What is not removed by then stays until an age limit or the next owner removes it. */
+const ERASE_WITHIN_MS = 2000;
 /** Ingress repeats a pack until it gives up; its id must be known for at least as long. */
 const PACK_KEPT_MARGIN_MS = 15_000;
 
@@ -27,6 +30,12 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
   const { config, telemetry, link } = service;
   const { metrics, logger, tracing } = telemetry;
   const now = Date.now;
+  const monotonic = () => performance.now();
+  const onTrouble = (reason: string) => logger.warn(reason);
+  const unstored = metrics.counter(
+    'postrider_queue_rounds_failed_total',
+    'Rounds of storing that a stream refused or did not answer.',
+  );
   const inDoubt = metrics.counter(
     'postrider_queue_in_doubt_total',
     'Attempts lost between final dot and reply.',
@@ -40,11 +49,15 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
     tracing,
     writer: new RecordWriter(link),
     direct: new DirectGet(link),
-    erasure: new Erasure(link),
+    erasure: new Erasure({ link, now: monotonic, onTrouble }),
     routes: new Routes(link, now),
     desk: new SiteDesk({ link, shards: config.delivery.shards, now }),
     interned: new Interned(),
-    rounds: new Gate({ places: ROUNDS_MAX, rest: restAsLong, now }),
+    rounds: new Rounds({
+      now: monotonic,
+      gate: () => new Gate({ places: PATIENT_ROUNDS_MAX, rest: restAsLong, now: monotonic }),
+      onFailed: (stream) => unstored.add(1, { stream }),
+    }),
     hostname: config.hostname ?? machineName(),
     sameTraceWindowMs: config.telemetry.sameTraceWindow,
     packKeptMs: config.limits.commitWaitMax + PACK_KEPT_MARGIN_MS,
@@ -61,7 +74,7 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
         'in-doubt: a worker died after the final dot',
       );
     },
-    onTrouble: (reason) => logger.warn(reason),
+    onTrouble,
     counters: {
       started: metrics.counter('postrider_queue_mails_started_total', 'Mails taken over from SPOOL.'),
       outcomes: new Tally(
@@ -127,6 +140,7 @@ await runService({
         await server.stop();
         admin.stop();
         await queue.stop();
+        await shared.erasure.finish(ERASE_WITHIN_MS);
         shared.routes.stop();
       },
     };

@@ -167,8 +167,10 @@ export class Partition implements DispatchOwner, Leaser {
       onForgotten: (custody, { acks, reportPacks }) => {
         this.#unpin(reportPacks);
         this.#dispatch.acknowledge(acks);
-        dropChunks(context.link, custody);
+        dropChunks(context.erasure, custody);
       },
+      onMissing: ({ message }) =>
+        context.onTrouble(`the content of ${message.queueId} is gone: it cannot leave its pack`),
       onFenced: () => this.#drop('another instance owns the partition'),
     });
     this.#reports = new Reports({
@@ -195,7 +197,7 @@ export class Partition implements DispatchOwner, Leaser {
   #lineStored(custody: Custody): void {
     if (custody.isStored) return;
     this.#unpin(takeReportPacks(custody));
-    dropChunks(this.#context.link, custody);
+    dropChunks(this.#context.erasure, custody);
   }
 
   /**

@@ -21,6 +21,11 @@ export class GrowingPause {
     this.#untilMs = 0;
   }
 
+  /** Milliseconds until it is over. */
+  leftMs(nowMs: number): number {
+    return Math.max(0, this.#untilMs - nowMs);
+  }
+
   isOver(nowMs: number): boolean {
     return nowMs >= this.#untilMs;
   }

@@ -1,109 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Got } from '#libs/nats/direct-get.ts';
-import type { Link } from '#libs/nats/link.ts';
-import type { RecordToStore, Stored } from '#libs/nats/records.ts';
-import { encodeFrame } from '#libs/pack/pack.ts';
-import { type Envelope, MailState } from '#proto/postrider/v1/mail.ts';
-import { type Custody, newCustody } from './custody.ts';
-import { Gate } from './gate.ts';
-import { messageFromPack } from './message.ts';
-import { Remember } from './remember.actor.ts';
-
-type Draft = Omit<RecordToStore, 'giveUpAfterMs'>;
+import { rememberBench as bench, custodyOf, FRAME, settle } from '#kit/remember-bench.ts';
+import { MailState } from '#proto/postrider/v1/mail.ts';
 
 const ACK = { worker: 'w', attemptId: 'a' };
-const ENVELOPE = { queueId: 'q', reversePath: '', forwardPaths: ['a@b'], acceptedAtMs: 1, chunks: [] };
-const MORE = { bodyType: 0, clientAddress: '', clientName: '', protocol: '', hasDotLines: false };
-const FRAME = Buffer.concat(
-  encodeFrame({
-    envelope: { ...ENVELOPE, ...MORE, trace: undefined, prependedLength: 0, dataLength: 0 } as Envelope,
-    prepended: Buffer.alloc(0),
-    data: [Buffer.from('Subject: x\r\n')],
-  }),
-);
-
-/** The writer of one partition, with a JetStream that answers what the test wants. */
-function bench(replicas = 1) {
-  const singles: Draft[] = [];
-  const batches: (readonly Draft[])[] = [];
-  const answers: Stored[] = [];
-  const deleted: string[] = [];
-  const overruled: string[] = [];
-  const reads: number[] = [];
-  const heard: string[] = [];
-  const troubles: string[] = [];
-  const lost = new Set<number>();
-  const clock = { nowMs: 0 };
-  let sequence = 100;
-  const answer = (count: number): Stored => {
-    const next = answers.shift();
-    if (next !== undefined) return next;
-    sequence += count;
-    return { kind: 'stored', sequence, duplicate: false };
-  };
-  const link = {
-    request: async (subject: string, payload: Uint8Array) => {
-      const { seq } = JSON.parse(Buffer.from(payload).toString()) as { seq: number };
-      deleted.push(`${subject.split('.').at(-1)} ${seq}`);
-      return { kind: 'answer', data: Buffer.from('{}') } as const;
-    },
-  } as unknown as Link;
-  const tell = (what: string, custody: Custody, acks: readonly { attemptId: string }[]) =>
-    heard.push([what, custody.message.queueId, ...acks.map(({ attemptId }) => attemptId)].join(' '));
-  const remember = new Remember({
-    partition: 0,
-    epoch: 9,
-    link,
-    layout: { spoolStreams: 1, replicas },
-    now: () => clock.nowMs,
-    rounds: new Gate({ places: 1, rest: async () => {}, now: () => 0 }),
-    writer: {
-      store: async (draft) => {
-        singles.push(draft);
-        return answer(1);
-      },
-      storeAtomically: async (drafts) => {
-        batches.push(drafts);
-        return answer(drafts.length);
-      },
-    },
-    direct: {
-      bySequence: async (_, at): Promise<Got> => {
-        reads.push(at);
-        if (lost.has(at)) return { kind: 'missing' };
-        return { kind: 'found', record: { sequence: at, subject: '', data: FRAME, header: () => undefined } };
-      },
-    },
-    erasure: {
-      add: ({ subject, sequence, isSettled }) => {
-        overruled.push(`${subject} ${sequence}${isSettled ? ' settled' : ''}`);
-      },
-    },
-    onStored: (custody, { acks }) => tell('stored', custody, acks),
-    onForgotten: (custody, { acks }) => tell('forgotten', custody, acks),
-    onFenced: () => heard.push('fenced'),
-    onTrouble: (reason) => troubles.push(reason),
-  });
-  const flush = async (afterMs = 60_000) => {
-    clock.nowMs += afterMs;
-    await remember.flush();
-  };
-  return { remember, singles, batches, answers, deleted, overruled, reads, heard, troubles, lost, flush };
-}
-
-function custodyOf(queueId: string, sequence = 5): Custody {
-  const ref = { stream: 'SPOOL_0', sequence, offset: 0, length: FRAME.length };
-  const entry = { queueId, offset: 0, length: 1, acceptedAtMs: 1, domains: [], size: 1, trace: undefined };
-  const message = messageFromPack({ ...entry, nullReversePath: false }, ref, ['b.example']);
-  return newCustody(message, { sequence, entry: 0 }, 0);
-}
-
-function settle(custody: Custody, line: Custody['line']): void {
-  custody.message.phase = 'settled';
-  custody.message.recipients[0]!.phase = 'done';
-  custody.message.recipients[0]!.fate = 'delivered';
-  custody.line = line;
-}
 
 describe('remembering a mail', () => {
   test('moves its data, then stores its state under the fence, then says so', async () => {
@@ -118,13 +17,13 @@ describe('remembering a mail', () => {
     const ref = { stream: 'STORE_0', sequence: 101, offset: 0, length: FRAME.length };
     expect(MailState.decode(singles[1]!.payload as Uint8Array).ref).toEqual(ref);
     expect(custody.message.ref).toEqual(ref);
-    expect(custody).toMatchObject({ isStored: true, isDirty: false, acks: [] });
+    expect(custody).toMatchObject({ isStored: true, stateSequence: 102, acks: [] });
     expect(heard).toEqual(['stored m a']);
     expect(overruled).toEqual([]);
     remember.add(custody);
     await flush();
     expect(singles).toHaveLength(3);
-    expect(overruled).toEqual(['queue.0.m.m 103']);
+    expect(overruled).toEqual(['queue.0.m.m 103 after 102']);
   });
 
   test('reads a pack once for the mails that it has, and stores many in one batch', async () => {
@@ -140,7 +39,7 @@ describe('remembering a mail', () => {
   });
 
   test('batches two already when the stream is replicated', async () => {
-    const { remember, batches, singles, flush } = bench(3);
+    const { remember, batches, singles, flush } = bench({ replicas: 3 });
     for (const name of ['a', 'b']) remember.add(custodyOf(name));
     await flush();
     expect(batches).toHaveLength(2);
@@ -182,13 +81,15 @@ describe('forgetting a mail', () => {
     expect(overruled).toEqual(['queue.0.m.m 101 settled']);
   });
 
-  test('follows at once when it was settled while it was being stored', async () => {
-    const { remember, heard, flush } = bench();
+  test('follows at once when it was settled while its state was being stored', async () => {
+    const { remember, heard, onStore, flush } = bench();
     const custody = custodyOf('m');
+    onStore.push(
+      () => {},
+      () => settle(custody, 'stored'),
+    );
     remember.add(custody);
-    const storing = flush();
-    settle(custody, 'stored');
-    await storing;
+    await flush();
     expect(heard).toEqual(['stored m']);
     expect(remember.idle).toBe(false);
     await flush();
@@ -196,15 +97,29 @@ describe('forgetting a mail', () => {
     expect(remember.idle).toBe(true);
   });
 
-  test('stores nothing for one that was never stored, but removes a copy that was made of it', async () => {
-    const { remember, singles, answers, deleted, flush } = bench();
+  test('stores nothing for one that was settled while it was being copied, but removes the copy', async () => {
+    const { remember, singles, deleted, onStore, flush } = bench();
+    const custody = custodyOf('m');
+    onStore.push(() => settle(custody, 'stored'));
+    remember.add(custody);
+    await flush();
+    await flush();
+    expect(singles.map(({ subject }) => subject)).toEqual(['store.0']);
+    expect(deleted).toEqual(['STORE_0 101']);
+    expect(remember.idle).toBe(true);
+  });
+
+  test('overrules a state that may have been stored, before its data goes', async () => {
+    const { remember, singles, answers, deleted, overruled, flush } = bench();
     const custody = custodyOf('m');
     answers.push({ kind: 'stored', sequence: 77, duplicate: false }, { kind: 'unavailable' });
     remember.add(custody);
     await flush();
     settle(custody, 'stored');
     await flush();
-    expect(singles).toHaveLength(2);
+    expect(singles).toHaveLength(3);
+    expect(singles[2]!.payload).toHaveLength(0);
+    expect(overruled).toEqual(['queue.0.m.m 101 settled']);
     expect(deleted).toEqual(['STORE_0 77']);
     expect(remember.idle).toBe(true);
   });
@@ -218,15 +133,15 @@ describe('a store that fails', () => {
     custody.acks = [ACK];
     remember.add(custody);
     await flush();
-    await flush(499);
+    await flush(249);
     expect(singles).toHaveLength(1);
     await flush(1);
-    await flush(999);
+    await flush(499);
     expect(singles).toHaveLength(2);
     expect(custody.message.ref.stream).toBe('SPOOL_0');
     await flush(1);
     expect(heard).toEqual(['stored m a']);
-    expect(troubles).toEqual(Array(2).fill('STORE: full; 1 mails stay in their packs'));
+    expect(troubles).toEqual(Array(2).fill('STORE_0: full; 1 mails stay in their packs'));
   });
 
   test('does not copy a mail again whose copy is stored', async () => {
@@ -250,9 +165,9 @@ describe('a store that fails', () => {
     remember.add(custodyOf('gone', 6));
     remember.add(custodyOf('here', 5));
     await flush();
-    expect(heard).toEqual(['stored here']);
-    expect(troubles).toEqual(['cannot read from its pack: gone: missing']);
-    expect(remember.waiting).toBe(1);
+    expect(heard).toEqual(['missing gone', 'stored here']);
+    expect(troubles).toEqual([]);
+    expect(remember.idle).toBe(true);
   });
 
   test('because of the fence ends everything, and removes what nobody will refer to', async () => {

@@ -1,50 +1,47 @@
-// Stores what must be remembered of mails: data moves from the pack to a record of its own in STORE, state goes to
-// QUEUE under the fence of the ownership, and both go away when the mail is settled. One round in flight; of all
-// partitions of an instance only a few at a time, so that a dead host with 200,000 mails leaves room for the others.
+// Stores what must be remembered of mails: data moves from the pack to a record of its own in STORE (moves.actor.ts), state goes
+// to QUEUE under the fence of the ownership, and both go away when the mail is settled. One round of states in flight. Workers
+// wait for it, so it stands behind no gate; those that nobody waits for have their share of every round.
 //
-// Fails: a refused fence means that the partition has another owner: `onFenced`, nothing is retried. A full or silent
-// store leaves everything as it is (the mail stays in its pack) and the round is repeated after a pause.
+// Fails: a refused fence means that the partition has another owner: `onFenced`, nothing is retried. A full, refusing or silent
+// QUEUE leaves everything as it is and the round is repeated after a pause. A state that cannot be made or is too big costs
+// its own mail: it is put aside.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
-import { type Layout, storeStream, subjects } from '#libs/nats/layout.ts';
-import type { Link } from '#libs/nats/link.ts';
-import type { RecordToStore, RecordWriter, Stored } from '#libs/nats/records.ts';
-import { deleteRecord } from '#libs/nats/trimming.ts';
-import { type Custody, type PendingAck, takeAcks, takeReportPacks } from './custody.ts';
+import { type Layout, subjects } from '#libs/nats/layout.ts';
+import { type Draft, type RecordWriter, type Stored, troubleText } from '#libs/nats/records.ts';
+import { Aside } from './aside.ts';
+import { type Custody, type PendingAck, takeAcks, takeReportPacks, UNSURE } from './custody.ts';
 import type { Erasure } from './erasure.actor.ts';
-import { FrameReader } from './frames.ts';
-import type { Gate } from './gate.ts';
 import { stateOf } from './message.ts';
-import { GrowingPause } from './pause-growing.ts';
+import { Moves } from './moves.actor.ts';
+import type { Rounds, StreamRounds } from './rounds.ts';
 import { encodeState } from './state-record.ts';
+import { storeDrafts } from './store-drafts.ts';
 
-/** A round is short: what it makes JetStream sync, other mail waits for. */
 const ROUND_MAILS = 100;
-const ROUND_OCTETS = 512 * 1024;
-/** Below this many records single publishes are quicker than an atomic batch (its fixed cost is about 3.5 ms). */
-const BATCH_FROM = 12;
+/** So many of a round are left to those that nobody waits for, when there are any. */
+const ROUND_PATIENT = 25;
 const STORE_WAIT_MS = 10_000;
-const PAUSE = { firstMs: 500, lastMs: 10_000 };
+const STREAM = 'QUEUE';
 /** A state that says: the mail is settled. It overrules all before it until they are gone. */
 const SETTLED = new Uint8Array(0);
 
 export interface RememberOptions {
   partition: number;
   epoch: number;
-  link: Link;
   layout: Pick<Layout, 'spoolStreams' | 'replicas'>;
   writer: Pick<RecordWriter, 'store' | 'storeAtomically'>;
   direct: Pick<DirectGet, 'bySequence'>;
-  erasure: Pick<Erasure, 'add'>;
+  erasure: Pick<Erasure, 'add' | 'remove'>;
   now: () => number;
   /** Shared by all partitions of the instance. */
-  rounds: Gate;
+  rounds: Rounds;
   onStored: (custody: Custody, done: Done) => void;
   onForgotten: (custody: Custody, done: Done) => void;
+  /** What it has to remember cannot be copied: its pack is gone. */
+  onMissing: (custody: Custody) => void;
   onFenced: () => void;
   onTrouble: (reason: string) => void;
 }
-
-type Draft = Omit<RecordToStore, 'giveUpAfterMs'>;
 
 /** What the stored state knows of: outcomes that it contains, packs of reports that it says were made. */
 export interface Done {
@@ -61,165 +58,167 @@ interface Writing extends Done {
 
 export class Remember {
   readonly #options: RememberOptions;
-  /** Workers wait for these, or a record can go. */
+  /** Their states can be stored; workers wait for them, or a record can go. */
   readonly #urgent = new Set<Custody>();
-  /** These only have to leave their packs. */
+  /** Nobody waits for these. */
   readonly #patient = new Set<Custody>();
-  readonly #pause = new GrowingPause(PAUSE);
+  readonly #aside = new Aside<Custody>();
+  readonly #moves: Moves;
+  readonly #rounds: StreamRounds;
   #round: Promise<void> | undefined;
 
   constructor(options: RememberOptions) {
     this.#options = options;
+    this.#rounds = options.rounds.of(STREAM);
+    this.#moves = new Moves({
+      ...options,
+      onCopied: (custody) => this.add(custody),
+      afterRound: () => this.#flushStates(),
+    });
   }
 
   /** The mail has something to store, or (settled) something stored to remove. */
   add(custody: Custody): void {
-    custody.isDirty = true;
-    const isUrgent = custody.acks.length > 0 || custody.message.phase === 'settled';
+    const isSettled = custody.message.phase === 'settled';
+    const isUrgent = custody.acks.length > 0 || isSettled;
+    this.#aside.delete(custody);
+    if (!isSettled && !custody.isStored && custody.copy === undefined) {
+      this.#moves.add(custody, isUrgent ? 'urgent' : 'patient');
+      return;
+    }
+    this.#moves.remove(custody);
     if (isUrgent) this.#patient.delete(custody);
     if (isUrgent || !this.#urgent.has(custody)) (isUrgent ? this.#urgent : this.#patient).add(custody);
   }
 
   get idle(): boolean {
-    return this.waiting === 0 && this.#round === undefined;
+    return this.waiting === 0 && this.#round === undefined && this.#moves.idle;
   }
 
   get waiting(): number {
-    return this.#urgent.size + this.#patient.size;
+    return this.#urgent.size + this.#patient.size + this.#aside.size + this.#moves.waiting;
   }
 
-  /** Runs one round, unless one is still under way or the last one failed a moment ago. */
-  flush(): Promise<void> {
-    const { now, rounds } = this.#options;
-    if (this.#round === undefined && this.waiting > 0 && this.#pause.isOver(now())) {
-      this.#round = rounds
-        .run(() => this.#run())
-        .finally(() => {
-          this.#round = undefined;
-        });
+  /** Runs one round of each kind, unless one is still under way or the last one failed a moment ago. */
+  async flush(): Promise<void> {
+    for (const custody of this.#aside.takeBack(this.#options.now())) this.add(custody);
+    await Promise.all([this.#moves.flush(), this.#flushStates()]);
+  }
+
+  #flushStates(): Promise<void> {
+    const hasWork = this.#urgent.size + this.#patient.size > 0;
+    if (this.#round === undefined && hasWork && this.#rounds.isOpen) {
+      this.#round = this.#run().finally(() => {
+        this.#round = undefined;
+      });
     }
     return this.#round ?? Promise.resolve();
   }
 
-  #take(): Custody[] {
+  async #run(): Promise<void> {
+    const room = ROUND_MAILS - Math.min(ROUND_PATIENT, this.#patient.size);
+    const round = this.#take(this.#urgent, room);
+    round.push(...this.#take(this.#patient, ROUND_MAILS - round.length));
+    if (round.length > 0) await this.#writeStates(round);
+  }
+
+  #take(dirty: Set<Custody>, limit: number): Custody[] {
     const taken: Custody[] = [];
-    let octets = 0;
-    for (const dirty of [this.#urgent, this.#patient]) {
-      for (const custody of dirty) {
-        if (taken.length >= ROUND_MAILS || octets >= ROUND_OCTETS) return taken;
-        const isSettled = custody.message.phase === 'settled';
-        // The settle line must be stored before the state that overrules the pack goes away.
-        if (isSettled && custody.line !== 'stored') continue;
-        dirty.delete(custody);
-        custody.isDirty = false;
-        if (isSettled && !custody.isStored) {
-          this.#dropCopy(custody);
-          continue;
-        }
-        if (!custody.isStored) octets += custody.message.ref.length;
-        taken.push(custody);
-      }
+    for (const custody of dirty) {
+      if (taken.length >= limit) break;
+      const isSettled = custody.message.phase === 'settled';
+      // The settle line must be stored before the state that overrules the pack goes away.
+      if (isSettled && custody.line !== 'stored') continue;
+      dirty.delete(custody);
+      if (isSettled && !mayHaveState(custody)) this.#dropCopy(custody);
+      else taken.push(custody);
     }
     return taken;
   }
 
   /** It was copied, and its state was never stored. */
   #dropCopy({ copy }: Custody): void {
-    if (copy !== undefined) void deleteRecord(this.#options.link, copy.stream, copy.sequence);
+    if (copy !== undefined) this.#options.erasure.remove(copy.stream, copy.sequence);
   }
 
-  async #run(): Promise<void> {
-    const round = this.#take();
-    if (round.length === 0) return;
-    const isMoved = await this.#move(round.filter((custody) => !custody.isStored && !custody.copy));
-    const ready: Custody[] = [];
-    for (const custody of round) {
-      if (custody.isStored || custody.copy !== undefined) ready.push(custody);
-      else this.add(custody);
-    }
-    const isWritten = ready.length === 0 || (await this.#writeStates(ready));
-    if (isMoved && isWritten) this.#pause.succeeded();
-    else this.#pause.failed(this.#options.now());
-  }
-
-  /** Copies frames out of their packs; true when all of them have a copy now. */
-  async #move(custodies: Custody[]): Promise<boolean> {
-    const { partition, layout, direct } = this.#options;
-    const reader = new FrameReader(direct);
+  async #writeStates(custodies: Custody[]): Promise<void> {
+    const { writer, layout, onFenced, onTrouble } = this.#options;
+    const writings: Writing[] = [];
     const drafts: Draft[] = [];
-    const owners: Custody[] = [];
-    let unread = '';
     for (const custody of custodies) {
-      const frame = await reader.read(custody.message.ref);
-      if (frame.kind === 'found') {
-        drafts.push({ subject: subjects.store(partition), payload: frame.bytes, id: '' });
-        owners.push(custody);
-      } else unread = `${custody.message.queueId}: ${frame.kind}`;
-    }
-    if (unread !== '') this.#options.onTrouble(`cannot read from its pack: ${unread}`);
-    const sequences = drafts.length === 0 ? [] : await this.#storeAll(drafts);
-    if (typeof sequences === 'string') {
-      this.#options.onTrouble(`STORE: ${sequences}; ${custodies.length} mails stay in their packs`);
-      return false;
-    }
-    const stream = storeStream(partition, layout);
-    owners.forEach((custody, i) => {
-      const length = drafts[i]!.payload.length;
-      custody.copy = { stream, sequence: sequences[i]!, offset: 0, length };
-    });
-    return unread === '';
-  }
-
-  async #writeStates(custodies: Custody[]): Promise<boolean> {
-    const writings = custodies.map((custody): Writing => {
-      const isOver = custody.message.phase === 'settled' && custody.isStored;
+      const draft = this.#draft(custody);
+      if (draft === undefined) continue;
       const done = { acks: takeAcks(custody), reportPacks: takeReportPacks(custody) };
-      return { custody, ...done, as: isOver ? 'settled' : 'state' };
-    });
-    const stored = await this.#storeAll(writings.map((writing) => this.#draft(writing)));
-    if (stored === 'conflict') {
-      // Nobody will ever refer to what was copied for these states.
-      for (const { custody } of writings) this.#dropCopy(custody);
-      this.#options.onFenced();
-      return false;
+      writings.push({ custody, ...done, as: draft.payload === SETTLED ? 'settled' : 'state' });
+      drafts.push(draft);
     }
-    if (typeof stored === 'string') {
-      this.#options.onTrouble(`QUEUE: ${stored}; ${custodies.length} mails wait to be remembered`);
-      for (const { custody, acks, reportPacks } of writings) {
-        custody.acks = [...acks, ...custody.acks];
-        custody.reportPacks = [...reportPacks, ...custody.reportPacks];
-        this.add(custody);
-      }
-      return false;
+    if (drafts.length === 0) return;
+    const stores = { writer, replicas: layout.replicas, giveUpAfterMs: STORE_WAIT_MS };
+    const outcomes = await storeDrafts(drafts, stores);
+    let isFenced = false;
+    let failure: Exclude<Stored, { kind: 'stored' }> | undefined;
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.kind === 'stored') this.#finish(writings[i]!, outcome);
+      else if (outcome.kind === 'conflict') {
+        isFenced = true;
+        // Nobody will ever refer to what was copied for it, unless an earlier try was stored.
+        if (outcome.again !== true && !mayHaveState(writings[i]!.custody))
+          this.#dropCopy(writings[i]!.custody);
+      } else if (!this.#putBack(writings[i]!, outcome.kind)) failure = outcome;
     }
-    writings.forEach((writing, i) => {
-      this.#finish(writing, stored[i]!);
-    });
-    return true;
+    if (isFenced) return onFenced();
+    if (failure === undefined) return this.#rounds.succeeded();
+    onTrouble(`${STREAM}: ${troubleText(failure)}; ${this.waiting} mails wait to be remembered`);
+    this.#rounds.failed();
   }
 
-  #draft({ custody, as }: Writing): Draft {
+  /** Nothing when it cannot be made: a bug, which costs this mail alone. */
+  #draft(custody: Custody): Draft | undefined {
     const { partition, epoch } = this.#options;
     const { message } = custody;
     const fence = { subject: subjects.owner(partition), sequence: epoch };
     const subject = subjects.mail(partition, message.queueId);
-    if (as === 'settled') return { subject, payload: SETTLED, id: '', fence };
-    const { payload, headers } = encodeState({ ...stateOf(message), ref: custody.copy ?? message.ref });
-    return { subject, payload, id: '', fence, ...(headers !== undefined && { headers }) };
+    if (message.phase === 'settled') return { subject, payload: SETTLED, id: '', fence };
+    try {
+      const { payload, headers } = encodeState({ ...stateOf(message), ref: custody.copy ?? message.ref });
+      return { subject, payload, id: '', fence, ...(headers !== undefined && { headers }) };
+    } catch (error) {
+      this.#putAside(custody, `its state cannot be made: ${(error as Error).message}`);
+      return undefined;
+    }
   }
 
-  #finish({ custody, as, ...done }: Writing, sequence: number): void {
+  #putAside(custody: Custody, why: string): void {
+    const { now, onTrouble } = this.#options;
+    onTrouble(`${custody.message.queueId} cannot be remembered: ${why}`);
+    this.#aside.add(custody, now());
+  }
+
+  /** It is not stored, or nobody knows; true when that is the fault of its own state and not of the stream. */
+  #putBack({ custody, acks, reportPacks }: Writing, why: Exclude<Stored['kind'], 'stored'>): boolean {
+    custody.acks = [...acks, ...custody.acks];
+    custody.reportPacks = [...reportPacks, ...custody.reportPacks];
+    custody.stateSequence = UNSURE;
+    if (why === 'too-big') {
+      this.#putAside(custody, 'its state is too big');
+      return true;
+    }
+    this.add(custody);
+    return false;
+  }
+
+  #finish({ custody, as, ...done }: Writing, { sequence, again }: Stored & { kind: 'stored' }): void {
     const { message } = custody;
     const { partition, erasure } = this.#options;
-    if (custody.isStored) {
-      erasure.add({
-        subject: subjects.mail(partition, message.queueId),
-        sequence,
-        isSettled: as === 'settled',
-      });
+    const older = again === true ? UNSURE : custody.stateSequence;
+    custody.stateSequence = again === true ? UNSURE : sequence;
+    if (custody.isStored || older === UNSURE) {
+      const subject = subjects.mail(partition, message.queueId);
+      erasure.add({ subject, sequence, isSettled: as === 'settled', older });
     }
     if (as === 'settled') {
-      void deleteRecord(this.#options.link, message.ref.stream, message.ref.sequence);
+      const data = custody.isStored ? message.ref : custody.copy;
+      if (data !== undefined) erasure.remove(data.stream, data.sequence);
       this.#options.onForgotten(custody, done);
       return;
     }
@@ -230,25 +229,9 @@ export class Remember {
     if (message.phase === 'settled') this.add(custody);
     this.#options.onStored(custody, done);
   }
+}
 
-  /** The stream sequences of the drafts in order, or why they are not stored. */
-  async #storeAll(drafts: Draft[]): Promise<number[] | Exclude<Stored['kind'], 'stored'>> {
-    const { writer, layout } = this.#options;
-    // Of fenced publishes a replicated stream takes only one at a time.
-    const batchFrom = layout.replicas > 1 ? 2 : BATCH_FROM;
-    if (drafts.length >= batchFrom) {
-      const last = await writer.storeAtomically(drafts, { giveUpAfterMs: STORE_WAIT_MS });
-      if (last.kind !== 'stored') return last.kind;
-      return drafts.map((_, i) => last.sequence - (drafts.length - 1 - i));
-    }
-    const all = await Promise.all(
-      drafts.map((draft) => writer.store({ ...draft, giveUpAfterMs: STORE_WAIT_MS })),
-    );
-    const sequences: number[] = [];
-    for (const stored of all) {
-      if (stored.kind !== 'stored') return stored.kind;
-      sequences.push(stored.sequence);
-    }
-    return sequences;
-  }
+/** A state of it is stored, or was sent and nobody knows: it must be overruled before it may be forgotten. */
+function mayHaveState({ isStored, stateSequence }: Custody): boolean {
+  return isStored || stateSequence === UNSURE;
 }

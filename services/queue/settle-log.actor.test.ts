@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { freeRounds } from '#kit/free-rounds.ts';
 import type { Link } from '#libs/nats/link.ts';
 import type { Stored } from '#libs/nats/records.ts';
 import { SettleBatch } from '#proto/postrider/v1/mail.ts';
@@ -15,6 +16,9 @@ function bench(packKeptMs = 0) {
   const purges: string[] = [];
   const untrimmed: string[] = [];
   const durable: [number, string[]][] = [];
+  const troubles: string[] = [];
+  const failed: string[] = [];
+  const clock = { nowMs: 0 };
   const link = {
     request: async (subject: string, payload: Uint8Array) => {
       const { filter, seq } = JSON.parse(Buffer.from(payload).toString()) as { filter: string; seq: number };
@@ -26,6 +30,8 @@ function bench(packKeptMs = 0) {
     partition: 0,
     link,
     layout: { spoolStreams: 1 },
+    rounds: freeRounds(() => clock.nowMs, failed),
+    onTrouble: (reason: string) => troubles.push(reason),
     packKeptMs,
     onUntrimmed: (reason) => untrimmed.push(reason),
     writer: {
@@ -38,7 +44,7 @@ function bench(packKeptMs = 0) {
     },
     onDurable: (custodies, acks) => durable.push([custodies.length, acks.map(({ attemptId }) => attemptId)]),
   });
-  return { log, lines, answers, purges, durable };
+  return { log, lines, answers, purges, durable, troubles, failed, clock };
 }
 
 function custodyIn(sequence: number, entry = 0): Custody {
@@ -68,14 +74,21 @@ describe('the settle log', () => {
   });
 
   test('keeps what cannot be stored, and acknowledges nothing of it until it can', async () => {
-    const { log, lines, answers, durable } = bench();
-    answers.push({ kind: 'unavailable' });
+    const { log, lines, answers, durable, troubles, failed, clock } = bench();
+    answers.push({ kind: 'refused', code: 10109, words: 'invalid operation on sealed stream' });
     log.ledger.add(5, 1, []);
     log.ledger.add(6, 1, []);
     log.add(custodyIn(5), [ACK]);
     await log.flush();
     expect(durable).toEqual([]);
+    expect(troubles).toEqual([
+      'SETTLE: refused: invalid operation on sealed stream (10109); 1 packs wait for their lines',
+    ]);
+    expect(failed).toEqual(['SETTLE']);
     log.add(custodyIn(6), [{ ...ACK, attemptId: 'b' }]);
+    await log.flush();
+    expect(lines).toHaveLength(0);
+    clock.nowMs += 250;
     await log.flush();
     expect(lines).toHaveLength(1);
     expect(durable).toEqual([[2, ['a', 'b']]]);

@@ -1,16 +1,18 @@
 // Stores settle lines of one partition and trims what they free. One record in flight; lines gather meanwhile.
 //
-// Fails: a line that cannot be stored is kept and stored later; until then its outcomes stay unacknowledged, so that
-// the delivery worker repeats them to whoever owns the partition. Trimming is best effort and repeated.
+// Fails: a line that cannot be stored is kept, with a word, and stored after a pause that all partitions share; until then its
+// outcomes stay unacknowledged, so that the delivery worker repeats them to whoever owns the partition. Trimming is best effort and repeated.
 import { type Layout, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
-import type { RecordWriter } from '#libs/nats/records.ts';
+import { type RecordWriter, troubleText } from '#libs/nats/records.ts';
 import { SettleBatch, type SettledPack } from '#proto/postrider/v1/mail.ts';
 import type { Custody, PendingAck } from './custody.ts';
 import { PackLedger } from './pack-ledger.ts';
+import type { Rounds, StreamRounds } from './rounds.ts';
 import { Trim } from './trim.actor.ts';
 
-const STORE_WAIT_MS = 30_000;
+const STORE_WAIT_MS = 5000;
+const STREAM = 'SETTLE';
 /** A record stays far below the payload limit of NATS: about 8 octets per pack and 2 per entry. */
 const RECORD_WEIGHT_MAX = 30_000;
 
@@ -23,6 +25,9 @@ export interface SettleLogOptions {
   packKeptMs: number;
   /** A record that nobody needs cannot be removed, and why. */
   onUntrimmed: (reason: string) => void;
+  /** Shared by all partitions of the instance. */
+  rounds: Rounds;
+  onTrouble: (reason: string) => void;
   /** The lines of these mails are stored, and these outcomes are acted on for good. */
   onDurable: (custodies: readonly Custody[], acks: readonly PendingAck[]) => void;
 }
@@ -30,6 +35,7 @@ export interface SettleLogOptions {
 export class SettleLog {
   readonly ledger = new PackLedger();
   readonly #options: SettleLogOptions;
+  readonly #rounds: StreamRounds;
   #acks: PendingAck[] = [];
   #custodies: Custody[] = [];
   #writing: Promise<void> | undefined;
@@ -38,6 +44,7 @@ export class SettleLog {
   constructor(options: SettleLogOptions) {
     this.#options = options;
     this.#trim = new Trim({ ...options, ledger: this.ledger, sayAgain: (lines) => this.#sayAgain(lines) });
+    this.#rounds = options.rounds.of(STREAM);
   }
 
   /** A record that an earlier owner wrote. */
@@ -62,9 +69,9 @@ export class SettleLog {
     return this.ledger.freshCount > 0 || this.#acks.length > 0 || this.#custodies.length > 0;
   }
 
-  /** Stores what gathered, unless a record is still under way. */
+  /** Stores what gathered, unless a record is still under way or the last one failed a moment ago. */
   flush(): Promise<void> {
-    if (this.#writing === undefined && this.#hasWork()) {
+    if (this.#writing === undefined && this.#hasWork() && this.#rounds.isOpen) {
       this.#writing = this.#write().finally(() => {
         this.#writing = undefined;
       });
@@ -108,11 +115,17 @@ export class SettleLog {
 
   /** The record's sequence; nothing when it is not stored. */
   async #append(lines: SettledPack[]): Promise<number | undefined> {
-    const { partition, writer } = this.#options;
+    const { partition, writer, onTrouble } = this.#options;
     const payload = SettleBatch.encode({ packs: lines }).finish();
     const subject = subjects.settle(partition);
     const stored = await writer.store({ subject, payload, id: '', giveUpAfterMs: STORE_WAIT_MS });
-    return stored.kind === 'stored' ? stored.sequence : undefined;
+    if (stored.kind === 'stored') {
+      this.#rounds.succeeded();
+      return stored.sequence;
+    }
+    onTrouble(`${STREAM}: ${troubleText(stored)}; ${lines.length} packs wait for their lines`);
+    this.#rounds.failed();
+    return undefined;
   }
 
   /** Says again what is known of packs that stay; false when it cannot be stored. */

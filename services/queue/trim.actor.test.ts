@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { freeRounds } from '#kit/free-rounds.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { SettleBatch } from '#proto/postrider/v1/mail.ts';
 import { type Custody, newCustody } from './custody.ts';
@@ -34,6 +35,7 @@ class World {
   readonly untrimmed: string[] = [];
   storeFails = false;
   #lineSequence = 0;
+  #looks = 0;
   #newest = 0;
   log = this.#owner();
 
@@ -43,6 +45,9 @@ class World {
       link: { request: (subject: string, data: Uint8Array) => this.#api(subject, data) } as unknown as Link,
       layout: { spoolStreams: 1 },
       packKeptMs: PACK_KEPT_MS,
+      // Every look is past any pause.
+      rounds: freeRounds(() => (this.#looks += 10_000)),
+      onTrouble: () => {},
       onUntrimmed: (reason) => this.untrimmed.push(reason),
       writer: {
         store: async ({ payload }) => {

@@ -31,6 +31,7 @@ import { Gate, restAsLong } from '../../services/queue/gate.ts';
 import { Interned } from '../../services/queue/interned.ts';
 import type { MessagePolicy } from '../../services/queue/message-reviews.ts';
 import { Queue, type SharedContext } from '../../services/queue/queue.actor.ts';
+import { Rounds } from '../../services/queue/rounds.ts';
 import { Routes } from '../../services/queue/routes.actor.ts';
 import { SiteDesk } from '../../services/queue/site-desk.actor.ts';
 import { decodeState } from '../../services/queue/state-record.ts';
@@ -40,9 +41,12 @@ import { FakeWorker } from './queue-worker.ts';
 import { waitUntil } from './wait-until.ts';
 
 export const SHARDS = 4;
+const monotonic = () => performance.now();
 
 export interface RigOptions {
   partitions?: number;
+  /** Streams for packs, and for mails that are remembered. */
+  spoolStreams?: number;
   policy?: Partial<MessagePolicy>;
 }
 
@@ -144,11 +148,11 @@ export class QueueRig {
       layout: this.layout,
       writer: new RecordWriter(link),
       direct: new DirectGet(link),
-      erasure: new Erasure(link),
+      erasure: new Erasure({ link, now: monotonic, onTrouble: (reason) => troubles.push(reason) }),
       routes: new Routes(link, Date.now),
       tracing: Tracing.off(),
       interned: new Interned(),
-      rounds: new Gate({ places: 1, rest: restAsLong, now: Date.now }),
+      rounds: roundsAsInService(),
       policy: { ...this.#policy, ...policy },
       hostname: 'queue.test',
       sameTraceWindowMs: 3_600_000,
@@ -300,10 +304,19 @@ export class QueueRig {
   }
 }
 
-function layoutOf({ partitions = 1 }: RigOptions): Layout {
+/** As services/queue/main.ts makes them. */
+function roundsAsInService(): Rounds {
+  return new Rounds({
+    now: monotonic,
+    gate: () => new Gate({ places: 1, rest: restAsLong, now: monotonic }),
+    onFailed: () => {},
+  });
+}
+
+function layoutOf({ partitions = 1, spoolStreams = 1 }: RigOptions): Layout {
   return {
     partitions,
-    spoolStreams: 1,
+    spoolStreams,
     replicas: 1,
     spoolSizeMax: 1024 ** 3,
   };
