@@ -9,6 +9,7 @@ import {
   onFinished,
   onInflightRequest,
   onJob,
+  onReconnected,
   onSwept,
 } from './attempt-ledger.machine.ts';
 
@@ -68,8 +69,60 @@ describe('the attempt ledger', () => {
     const ids = (sweep: { nowMs: number; toldBeforeMs: number; max: number }) =>
       onSwept(ledger, sweep).map((one) => one.outcome.attemptId);
     expect(ids({ nowMs: 10, toldBeforeMs: 1, max: 9 })).toEqual(['a', 'b']);
-    expect(ids({ nowMs: 20, toldBeforeMs: 10, max: 2 })).toEqual(['c', 'a']);
-    expect(ids({ nowMs: 30, toldBeforeMs: 10, max: 2 })).toEqual(['b']);
+    expect(ids({ nowMs: 2010, toldBeforeMs: 10, max: 2 })).toEqual(['c', 'a']);
+    expect(ids({ nowMs: 4010, toldBeforeMs: 10, max: 2 })).toEqual(['b']);
+  });
+
+  describe('of an owner that acknowledges nothing', () => {
+    /** 200 outcomes of partition 0 and 3 of partition 1, told at 0 and all once more at 2 s. */
+    const silent = () => {
+      const ledger = newLedger<string>(0);
+      for (let i = 0; i < 203; i++) {
+        onJob(ledger, jobOf(`a${i}`, 1, i < 200 ? 0 : 1), 'site', 'run');
+        onFinished(ledger, outcomeOf(`a${i}`), 0);
+      }
+      const toldAt = (nowMs: number) => {
+        const told = onSwept(ledger, { nowMs, toldBeforeMs: nowMs - 2000, max: 5000 });
+        return told.filter(({ partition }) => partition === 0).length;
+      };
+      expect(toldAt(2000)).toBe(200);
+      return { ledger, toldAt };
+    };
+
+    test('tells a few again every two seconds, not all (L5)', () => {
+      const { toldAt } = silent();
+      expect([2500, 3999, 4000, 4500, 6000, 8000].map(toldAt)).toEqual([0, 0, 50, 0, 50, 50]);
+    });
+
+    test('tells others all the same (L5)', () => {
+      const { ledger } = silent();
+      onAcknowledged(ledger, { partition: 1, epoch: 1, attemptIds: ['a200'] });
+      const told = onSwept(ledger, { nowMs: 4000, toldBeforeMs: 2000, max: 5000 });
+      expect(told.filter(({ partition }) => partition === 1)).toHaveLength(2);
+    });
+
+    test.each<[string, (ledger: LedgerState<string>) => void, number]>([
+      ['it acknowledges one', (l) => onAcknowledged(l, { partition: 0, epoch: 1, attemptIds: ['a0'] }), 199],
+      ['another one asks', (l) => onInflightRequest(l, { partition: 0, epoch: 2 }), 200],
+      ['the connection is back', (l) => onReconnected(l), 200],
+    ])('tells all again when %s (L5)', (_, speak, all) => {
+      const { ledger, toldAt } = silent();
+      expect(toldAt(4000)).toBe(50);
+      speak(ledger);
+      expect(toldAt(4500)).toBe(150);
+      expect(ledger.unacknowledged.size).toBe(all + 3);
+    });
+
+    test('tells nothing more when one of an older epoch speaks (L2, L5)', () => {
+      const { ledger, toldAt } = silent();
+      onInflightRequest(ledger, { partition: 0, epoch: 2 });
+      expect(toldAt(4000)).toBe(200);
+      onAcknowledged(ledger, { partition: 0, epoch: 1, attemptIds: ['a0'] });
+      onAcknowledged(ledger, { partition: 0, epoch: 2, attemptIds: [] });
+      expect(toldAt(6000)).toBe(50);
+      for (const epoch of [1, 2]) onInflightRequest(ledger, { partition: 0, epoch });
+      expect(toldAt(6500)).toBe(0);
+    });
   });
 
   test('forgets acknowledged outcomes after ten to twenty minutes', () => {

@@ -10,6 +10,8 @@
 //  L2  An outcome is told again and again until an acknowledgement of the newest epoch names it.
 //  L3  A repeated job is answered with what is known of it: running, or its outcome.
 //  L4  Epochs of a partition never fall.
+//  L5  An owner that acknowledges nothing is told a few outcomes again and not all: it cannot store, perhaps, and has heard them.
+//      With the first word of it all that are due are told again.
 import type { Job, Outcome } from '#proto/postrider/v1/job.ts';
 
 /** An accepted job that has no outcome yet. `R` is what the shell keeps with it. */
@@ -34,6 +36,8 @@ export interface LedgerState<R> {
   remembered: Map<string, Outcome>;
   fading: Map<string, Outcome>;
   rotatedAtMs: number;
+  /** When outcomes of a partition were last told again; only of those whose owner has said nothing since (L5). */
+  retoldAtMs: Map<number, number>;
   /** Newest epoch by partition. */
   epochs: Map<number, number>;
 }
@@ -48,6 +52,9 @@ export type JobVerdict =
 /** Acknowledged outcomes are kept for one to two of these. */
 const GENERATION_MS = 600_000;
 const GENERATION_MAX = 50_000;
+/** So many outcomes are told again to an owner that says nothing, this often: if they were lost, its first word comes soon. */
+const PROBE_MAX = 50;
+const PROBE_EVERY_MS = 2000;
 
 const START: JobVerdict = { kind: 'start' };
 const RUNNING: JobVerdict = { kind: 'running' };
@@ -60,6 +67,7 @@ export function newLedger<R>(nowMs: number): LedgerState<R> {
     remembered: new Map(),
     fading: new Map(),
     rotatedAtMs: nowMs,
+    retoldAtMs: new Map(),
     epochs: new Map(),
   };
 }
@@ -96,6 +104,7 @@ export function onAcknowledged<R>(
   ack: { partition: number; epoch: number; attemptIds: readonly string[] },
 ): void {
   if (!raiseEpoch(state, ack.partition, ack.epoch)) return;
+  if (ack.attemptIds.length > 0) state.retoldAtMs.delete(ack.partition);
   for (const id of ack.attemptIds) {
     const untold = state.unacknowledged.get(id);
     if (untold === undefined) continue;
@@ -119,7 +128,15 @@ export function onInflightRequest<R>(
   return { running, unacknowledged };
 }
 
-/** At most `max` outcomes that were last told before `toldBeforeMs`; they count as told now. Forgets what is old. */
+/** Whoever owns partitions may have lost what was told: nobody counts as silent any more (L5). */
+export function onReconnected<R>(state: LedgerState<R>): void {
+  state.retoldAtMs.clear();
+}
+
+/**
+ * At most `max` outcomes that were last told before `toldBeforeMs`, of a silent owner only a few (L5); they count as told now.
+ * Forgets what is old.
+ */
 export function onSwept<R>(
   state: LedgerState<R>,
   sweep: { nowMs: number; toldBeforeMs: number; max: number },
@@ -130,22 +147,36 @@ export function onSwept<R>(
     state.rotatedAtMs = sweep.nowMs;
   }
   const due: Untold[] = [];
+  const room = new Map<number, number>();
   for (const one of state.unacknowledged.values()) {
     if (one.toldAtMs > sweep.toldBeforeMs || due.length >= sweep.max) break;
-    due.push(one);
+    const left = room.get(one.partition) ?? roomFor(state.retoldAtMs.get(one.partition), sweep.nowMs);
+    room.set(one.partition, left - 1);
+    if (left > 0) due.push(one);
   }
   for (const one of due) {
     one.toldAtMs = sweep.nowMs;
+    state.retoldAtMs.set(one.partition, sweep.nowMs);
     state.unacknowledged.delete(one.outcome.attemptId);
     state.unacknowledged.set(one.outcome.attemptId, one);
   }
   return due;
 }
 
+/** How many outcomes its owner may be told again now. */
+function roomFor(retoldAtMs: number | undefined, nowMs: number): number {
+  if (retoldAtMs === undefined) return Number.POSITIVE_INFINITY;
+  return nowMs - retoldAtMs >= PROBE_EVERY_MS ? PROBE_MAX : 0;
+}
+
 /** False when `epoch` is older than the newest that was seen. */
 function raiseEpoch<R>(state: LedgerState<R>, partition: number, epoch: number): boolean {
   const newest = state.epochs.get(partition) ?? 0;
   if (epoch < newest) return false;
-  if (epoch > newest) state.epochs.set(partition, epoch);
+  if (epoch > newest) {
+    state.epochs.set(partition, epoch);
+    // A new owner (L5).
+    state.retoldAtMs.delete(partition);
+  }
   return true;
 }

@@ -23,6 +23,7 @@ import {
   onFinished,
   onInflightRequest,
   onJob,
+  onReconnected,
   onSwept,
 } from './attempt-ledger.machine.ts';
 import { partsOf } from './inflight-parts.ts';
@@ -91,7 +92,10 @@ export class Intake {
         }),
       );
     }
-    link.onReconnected(() => this.#tellAgain(0));
+    link.onReconnected(() => {
+      onReconnected(this.#ledger);
+      this.#tellAgain(0);
+    });
   }
 
   stop(): void {
