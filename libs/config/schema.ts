@@ -197,8 +197,13 @@ const drain = z.strictObject({
   wait: duration('0 s', '5 min').default(0),
   /** Mail data that is arriving may take so long; then it is cut with 421. */
   sessions: duration('1 s', '15 min').default(15_000),
-  /** Attempts that run may take so long; RFC 5321 section 4.5.3.2.6 gives the reply to the final dot 10 min. */
+  /** Attempts that run may take so long until they send their final dot; those that have not by then are given back. */
   attempts: duration('1 s', '15 min').default(20_000),
+  /**
+   * And so much longer may those take that have sent it: what has no reply by then is in doubt, and may be delivered twice. RFC 5321
+   * section 4.5.3.2.6 gives the reply 10 min.
+   */
+  dots: duration('0 s', '15 min').default(120_000),
 });
 
 const admin = z.strictObject({

@@ -5,6 +5,7 @@ import {
   type LedgerState,
   newLedger,
   onAcknowledged,
+  onCancelled,
   onCheckpoint,
   onFinished,
   onInflightRequest,
@@ -42,6 +43,19 @@ describe('the attempt ledger', () => {
     onAcknowledged(ledger, { partition: 0, epoch: 6, attemptIds: ['a'] });
     expect(ledger.unacknowledged.size).toBe(1);
     expect(onJob(ledger, jobOf('c', 6, 1), 'site', 'run')).toEqual({ kind: 'start' });
+  });
+
+  test('knows which of the attempts that an owner cancels still run, and hears no older owner (L2)', () => {
+    const ledger = newLedger<string>(0);
+    for (const id of ['a', 'b', 'c']) onJob(ledger, jobOf(id, 7), 'site', `run ${id}`);
+    onFinished(ledger, outcomeOf('b'), 5);
+    const cancel = (epoch: number, ...cancelled: string[]) =>
+      onCancelled(ledger, { partition: 0, epoch, cancelled }).map(({ run, siteKey }) => [run, siteKey]);
+    expect(cancel(6, 'a')).toEqual([]);
+    expect(cancel(7)).toEqual([]);
+    expect(cancel(7, 'a', 'b', 'never heard of')).toEqual([['run a', 'site']]);
+    expect(cancel(8, 'c')).toEqual([['run c', 'site']]);
+    expect(cancel(7, 'c')).toEqual([]);
   });
 
   test('tells a new owner what runs and what was never acknowledged, and fences the old one', () => {

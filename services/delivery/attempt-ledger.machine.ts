@@ -113,6 +113,15 @@ export function onAcknowledged<R>(
   }
 }
 
+/** Attempts that an owner does not want any more and that have no outcome yet. Of an older epoch it has no say (L2). */
+export function onCancelled<R>(
+  state: LedgerState<R>,
+  ack: { partition: number; epoch: number; cancelled: readonly string[] },
+): Running<R>[] {
+  if (ack.cancelled.length === 0 || !raiseEpoch(state, ack.partition, ack.epoch)) return [];
+  return ack.cancelled.flatMap((id) => state.running.get(id) ?? []);
+}
+
 /** A new owner asks: what of the partition is running, and what has it not acted on. Fences older owners (L4). */
 export function onInflightRequest<R>(
   state: LedgerState<R>,

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { Job, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
-import { outcomeOf, positionsOf, type RecipientFate } from './attempt.ts';
+import { newAttempt, outcomeOf, outcomeOfEnded, positionsOf, type RecipientFate } from './attempt.ts';
 
-const { RELAYED, DEFERRED, FAILED } = OutcomeKind;
+const { DELIVERED, RELAYED, DEFERRED, FAILED, RETURNED } = OutcomeKind;
 const JOB: Job = { ...Job.decode(new Uint8Array(0)), attemptId: 'a', queueId: 'q', recipients: [4, 7] };
 const REPLY: Reply = { code: 250, enhanced: '2.0.0', text: 'ok', host: 'mx' };
 
@@ -36,6 +36,26 @@ describe('the outcome of an attempt', () => {
       [4, kinds[0]],
       [7, kinds[1]],
     ]);
+  });
+});
+
+describe('an attempt that we end', () => {
+  const reply = { ...REPLY, code: 0, text: 'the worker was stopped' };
+
+  test('counts as never started while its final dot has not left', () => {
+    const outcome = outcomeOfEnded(newAttempt(JOB), reply, []);
+    expect(outcome).toMatchObject({ kind: RETURNED, reply, recipients: [] });
+    expect(outcome.inDoubt).toBeUndefined();
+  });
+
+  test('is in doubt afterwards, but for recipients whose fate is known', () => {
+    const attempt = newAttempt(JOB);
+    attempt.dot = 'out';
+    expect(outcomeOfEnded(attempt, reply, [{ position: 4, kind: DELIVERED, reply: REPLY }])).toMatchObject({
+      kind: DEFERRED,
+      inDoubt: true,
+      recipients: [{ recipient: 4, kind: DELIVERED, reply: REPLY }],
+    });
   });
 });
 

@@ -11,6 +11,10 @@ export interface Attempt extends WaitingJob {
   /** 0 until a connection carries it. */
   startedAtMs: number;
   span: LiveSpan | undefined;
+  /** Its owner wants it; or not any more, and it ends unless its checkpoint is passed; or it has its outcome. */
+  standing: 'wanted' | 'cancelled' | 'over';
+  /** out: the last octets, without which no host delivers it, may have left us. */
+  dot: 'ahead' | 'out';
 }
 
 /** What became of one recipient; `position` is that in Envelope.forward_paths. */
@@ -21,7 +25,8 @@ export interface RecipientFate {
 }
 
 export function newAttempt(job: Job): Attempt {
-  return { job, startByMs: job.startByMs, startedAtMs: 0, span: undefined };
+  const { startByMs } = job;
+  return { job, startByMs, startedAtMs: 0, span: undefined, standing: 'wanted', dot: 'ahead' };
 }
 
 /** Positions that the job is for; `forwardPaths` counts those of the envelope. */
@@ -34,6 +39,26 @@ export function outcomeForAll(job: Job, result: { kind: OutcomeKind; reply: Repl
   const { kind, reply, tls } = result;
   const { attemptId, queueId, recipients } = job;
   return { attemptId, queueId, kind, reply, recipients: [], tls, jobRecipients: recipients };
+}
+
+/** What we end before anything of it can have been delivered: as if it had never started. */
+export function returnedUnsent(job: Job, text: string): Outcome {
+  const reply = { code: 0, enhanced: '4.3.2', text, host: '' };
+  return outcomeForAll(job, { kind: OutcomeKind.RETURNED, reply, tls: '' });
+}
+
+/**
+ * What we end without a word of the host: in doubt when its final dot may have been sent, and only then. `answered` are recipients
+ * whose fate is known all the same: those that the host refused before the dot, or answered for behind it.
+ */
+export function outcomeOfEnded(
+  { job, dot }: Attempt,
+  reply: Reply,
+  answered: readonly RecipientFate[],
+): Outcome {
+  if (dot === 'ahead') return outcomeForAll(job, { kind: OutcomeKind.RETURNED, reply, tls: '' });
+  const recipients = answered.map(({ position, kind, reply }) => ({ recipient: position, kind, reply }));
+  return { ...outcomeForAll(job, { kind: OutcomeKind.DEFERRED, reply, tls: '' }), recipients, inDoubt: true };
 }
 
 /** Results by recipient, said once when they are all the same. `fates` has one for each recipient of the job. */

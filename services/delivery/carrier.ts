@@ -2,15 +2,18 @@
 // became of it. Connections of SMTP and LMTP and slots of the Maildir gateway are carriers.
 import type { Outcome } from '#proto/postrider/v1/job.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, RecipientFate } from './attempt.ts';
 
 export interface Carrier {
   /** Starts the attempt; only when `ready` or a `reusable` finish was told and nothing is being carried. */
   carry(attempt: Attempt): void;
   /** Says goodbye and ends; only while nothing is being carried. Tells `left` when it is gone, and nothing else. */
   quit(): void;
-  /** Ends at once. Tells nothing more: an attempt that is being carried is the caller's. */
-  destroy(): void;
+  /**
+   * Ends at once. Tells nothing more: an attempt that is being carried is the caller's. Returns what is known of its recipients when
+   * its final dot is out.
+   */
+  destroy(): readonly RecipientFate[];
   /** Time passes; called by the one timer of all carriers. */
   sweep(nowMs: number): void;
 }

@@ -1,76 +1,199 @@
-// The last station before a mail can be out twice: publishes that an attempt is about to send its final dot, for all
-// connections of one event-loop turn together, and lets them go on when the server has confirmed it. Then every owner hears
-// of it: no dot is sent by a worker that is cut off, however little it knows of that.
+// The last station before a mail can be out twice: stores in the stream CHECKPOINTS that an attempt is about to send its final dot,
+// for all attempts of a partition that ask meanwhile together, and lets them go on when they are stored where the next owner of
+// the partition finds them, whoever has died. checkpoint.machine.ts decides who may.
 //
-// Fails: while the link is down nobody passes; who waits goes on when it is back, or runs into the host's patience.
-import { subjects } from '#libs/nats/layout.ts';
-import type { Link } from '#libs/nats/link.ts';
-import { Checkpoint } from '#proto/postrider/v1/job.ts';
+// Fails: while the link is down, the stream is full or has no leader, nobody passes: who waits goes on when that is over, or runs
+// into the host's patience. Whose owner has been replaced is refused.
+import { readMessage } from '#libs/nats/decoding.ts';
+import { lastRecord } from '#libs/nats/direct-get.ts';
+import { CHECKPOINTS_STREAM, subjects } from '#libs/nats/layout.ts';
+import type { Link, RecordAnswer } from '#libs/nats/link.ts';
+import { meaningOf, type PublishError } from '#libs/nats/publish-errors.ts';
+import { Checkpoint, Fence } from '#proto/postrider/v1/job.ts';
 import type { Attempt } from './attempt.ts';
+import {
+  ask,
+  type CheckpointEffect,
+  type CheckpointInput,
+  type KnownFence,
+  newCheckpoints,
+  pendingCount,
+  type RefusalCause,
+  receive,
+} from './checkpoint.machine.ts';
 import type { Departure } from './departure.ts';
 
-/** Called when the server has the checkpoint of the attempt. */
-export type Passage = () => void;
+/** Who asks for an attempt; told once, in a later turn. */
+export interface PassageListener {
+  passed(attempt: Attempt): void;
+  /** Its final dot must not be sent. */
+  refused(attempt: Attempt, cause: RefusalCause): void;
+}
+
+/** What carriers see of it. */
+export interface CheckpointDesk {
+  pass(attempt: Attempt, listener: PassageListener): void;
+}
 
 interface Passenger {
-  attempt: Attempt;
-  goOn: Passage;
+  readonly attempt: Attempt;
+  readonly listener: PassageListener;
 }
+
+type Effect = CheckpointEffect<Passenger>;
+type Publish = Extract<Effect, { kind: 'publish' }>;
 
 export interface CheckpointsOptions {
-  link: Pick<Link, 'instance' | 'connected' | 'publish' | 'confirm' | 'onReconnected'>;
+  link: Pick<Link, 'instance' | 'ask' | 'request' | 'onReconnected'>;
   departure: Departure;
-  /** The attempt is marked before it is published. */
-  onPassed: (attemptId: string) => void;
+  /** The attempt is marked before it is published: from then on it may be stored. */
+  onPublished: (attemptId: string) => void;
+  /** Nobody passes, for a reason that may need an operator. */
+  onTrouble: (reason: string) => void;
+  /** Random in [0, 1). */
+  random: () => number;
 }
 
-export class Checkpoints {
+/** An acknowledgement takes a fraction of a millisecond; a lost one must not cost much more than finding a new leader. */
+const TRY_MS = 1000;
+/** Others publish fenced records of the partition too, and a replicated stream takes one at a time. */
+const MOMENT_MS = 1;
+const MOMENT_MORE_MS = 2;
+const WHILE_MS = 100;
+const NO_FENCE: KnownFence = { sequence: 0, epoch: 0, through: 0 };
+const SEQUENCE = Buffer.from('"seq"');
+const ERROR = Buffer.from('"error"');
+
+export class Checkpoints implements CheckpointDesk {
   readonly #options: CheckpointsOptions;
-  #waiting: Passenger[] = [];
+  readonly #state = newCheckpoints<Passenger>();
 
   constructor(options: CheckpointsOptions) {
     this.#options = options;
-    options.departure.join(() => this.#publish());
-    options.link.onReconnected(() => options.departure.soon());
+    options.departure.join(() => this.#feed({ kind: 'departed' }));
+    options.link.onReconnected(() => this.#feed({ kind: 'reconnected' }));
   }
 
-  /** Calls `goOn` in a later turn, when the server has confirmed the checkpoint. */
-  pass(attempt: Attempt, goOn: Passage): void {
-    this.#waiting.push({ attempt, goOn });
+  /** Attempts that wait for their checkpoint. */
+  get pending(): number {
+    return pendingCount(this.#state);
+  }
+
+  pass(attempt: Attempt, listener: PassageListener): void {
+    ask(this.#state, { attempt, listener });
     this.#options.departure.soon();
   }
 
-  #publish(): void {
-    const { link, onPassed } = this.#options;
-    if (this.#waiting.length === 0 || !link.connected) return;
-    const passengers = this.#waiting;
-    this.#waiting = [];
-    const byPartition = new Map<number, string[]>();
+  #feed(input: CheckpointInput): void {
+    for (const effect of receive(this.#state, input)) this.#perform(effect);
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case 'publish':
+        this.#publish(effect);
+        break;
+      case 'readFence':
+        void this.#readFence(effect.partition);
+        break;
+      case 'pause': {
+        const { partition, length } = effect;
+        const ms = length === 'while' ? WHILE_MS : MOMENT_MS + MOMENT_MORE_MS * this.#options.random();
+        setTimeout(() => this.#feed({ kind: 'woken', partition }), ms);
+        break;
+      }
+      case 'goOn':
+        effect.passenger.listener.passed(effect.passenger.attempt);
+        break;
+      case 'refuse':
+        effect.passenger.listener.refused(effect.passenger.attempt, effect.cause);
+        break;
+    }
+  }
+
+  #publish({ partition, fenceSequence, passengers }: Publish): void {
+    const { link, onPublished } = this.#options;
+    for (const { attempt } of passengers) onPublished(attempt.job.attemptId);
+    const question = {
+      subject: subjects.checkpoint(partition),
+      payload: this.#recordOf(passengers),
+      headers: {
+        'Nats-Expected-Last-Subject-Sequence': String(fenceSequence),
+        'Nats-Expected-Last-Subject-Sequence-Subject': subjects.fence(partition),
+      },
+      timeoutMs: TRY_MS,
+    };
+    link.ask(question, (answer) => this.#feed({ kind: this.#meaningOf(answer), partition }));
+  }
+
+  #recordOf(passengers: readonly Passenger[]): Uint8Array {
+    const attemptIds: string[] = [];
+    const parts: { attemptId: string; recipients: number[] }[] = [];
     for (const { attempt } of passengers) {
-      const { attemptId, partition } = attempt.job;
-      onPassed(attemptId);
-      const ids = byPartition.get(partition);
-      if (ids === undefined) byPartition.set(partition, [attemptId]);
-      else ids.push(attemptId);
+      const { attemptId, recipients } = attempt.job;
+      attemptIds.push(attemptId);
+      if (recipients.length > 0) parts.push({ attemptId, recipients });
     }
-    for (const [partition, attemptIds] of byPartition) {
-      const checkpoint = Checkpoint.encode({
-        worker: link.instance,
-        attemptIds,
-        ended: [],
-        parts: [],
-      }).finish();
-      link.publish(subjects.checkpoint(partition), checkpoint);
-    }
-    void link.confirm().then((isConfirmed) => {
-      if (isConfirmed) for (const { goOn } of passengers) goOn();
-      else this.#again(passengers);
-    });
+    const worker = this.#options.link.instance;
+    return Checkpoint.encode({ worker, attemptIds, ended: [], parts }).finish();
   }
 
-  /** The connection was lost before the server said that it has them. */
-  #again(passengers: readonly Passenger[]): void {
-    this.#waiting.unshift(...passengers);
-    this.#options.departure.soon();
+  #meaningOf(answer: RecordAnswer): 'stored' | 'conflict' | 'busy' | 'unavailable' {
+    // Lost, or nobody there who stores: that passes, and NATS says so itself.
+    if (answer.kind !== 'answer') return 'unavailable';
+    const error = errorIn(answer.record.data);
+    if (error === undefined) return 'stored';
+    if (error.err_code === IN_PROCESS) return 'busy';
+    const meaning = meaningOf(error);
+    if (meaning === 'conflict') return 'conflict';
+    if (meaning !== 'again') this.#options.onTrouble(`checkpoints are not stored: ${wordsOf(error)}`);
+    return 'unavailable';
   }
+
+  async #readFence(partition: number): Promise<void> {
+    const got = await lastRecord(this.#options.link, CHECKPOINTS_STREAM, subjects.fence(partition));
+    if (got.kind === 'unavailable') this.#feed({ kind: 'unavailable', partition });
+    else if (got.kind === 'missing') this.#feed({ kind: 'fenceRead', partition, fence: NO_FENCE });
+    else {
+      const fence = this.#fenceOf(partition, got.record);
+      this.#feed(
+        fence === undefined ? { kind: 'unavailable', partition } : { kind: 'fenceRead', partition, fence },
+      );
+    }
+  }
+
+  #fenceOf(
+    partition: number,
+    { sequence, data }: { sequence: number; data: Uint8Array },
+  ): KnownFence | undefined {
+    const { link, onTrouble } = this.#options;
+    const subject = subjects.fence(partition);
+    const fence = readMessage(Fence, data, subject);
+    if (fence === undefined) {
+      onTrouble(`${subject} cannot be read (${CHECKPOINTS_STREAM} ${sequence})`);
+      return undefined;
+    }
+    const own = fence.excluded.filter(({ worker }) => worker === link.instance);
+    return { sequence, epoch: fence.epoch, through: Math.max(0, ...own.map(({ through }) => through)) };
+  }
+}
+
+/** "wrong last sequence": a fenced publish of this subject is under way in a replicated stream. */
+const IN_PROCESS = 10164;
+
+/** An acknowledgement is not read further: thousands come in a second, and only an error says more than that it is one. */
+function errorIn(data: Uint8Array): PublishError | undefined {
+  const text = Buffer.from(data.buffer, data.byteOffset, data.length);
+  if (text.includes(SEQUENCE) && !text.includes(ERROR)) return undefined;
+  const unreadable: PublishError = { code: 0, description: 'the answer is no acknowledgement' };
+  try {
+    const { error } = JSON.parse(text.toString()) as { error?: PublishError };
+    return error ?? unreadable;
+  } catch {
+    return unreadable;
+  }
+}
+
+function wordsOf({ err_code: number, description = '' }: PublishError): string {
+  return `${description.slice(0, 200)} (${number ?? 0})`;
 }

@@ -1,5 +1,5 @@
-// A delivery worker: puts together shards, ledger, sites and carriers, drives them by two coarse timers, and stops in
-// order: give back what waits, finish what runs, say goodbye.
+// A delivery worker: puts together shards, ledger, sites and carriers, drives them by one coarse timer, and stops in order: give
+// back what waits, finish what runs, wait longer for replies to final dots, end the rest, say goodbye when owners know of it.
 
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,8 +8,8 @@ import { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
 import type { Telemetry } from '#libs/telemetry/telemetry.ts';
-import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
-import { type Attempt, outcomeForAll } from './attempt.ts';
+import type { Outcome } from '#proto/postrider/v1/job.ts';
+import { type Attempt, outcomeOfEnded } from './attempt.ts';
 import { Checkpoints } from './checkpoints.actor.ts';
 import { Departure } from './departure.ts';
 import { MaildirGateway } from './gateways/maildir.ts';
@@ -19,14 +19,19 @@ import { openCarrier } from './open-carrier.ts';
 import { Outbox } from './outbox.actor.ts';
 import { PackCache } from './pack-cache.actor.ts';
 import { Shards } from './shards.actor.ts';
+import type { AttemptEnd } from './site.actor.ts';
+import type { SitePolicy } from './site.machine.ts';
 import { type SharedContext, Sites } from './sites.actor.ts';
 
 const SWEEP_MS = 250;
+const SAY_EVERY_MS = 10_000;
 
 /** Owners that live act on an outcome within this. */
 const GOODBYE_MS = 1000;
 /** Five seconds of silence, then the next owner loads the partition and asks. */
 const NEXT_OWNER_MS = 12_000;
+/** For that one is waited so long even when all the time for a stop is used up. */
+const NEXT_OWNER_LEAST_MS = 8000;
 
 export interface DeliveryOptions {
   config: Config;
@@ -37,7 +42,7 @@ export interface DeliveryOptions {
 export class Delivery {
   readonly #link: Link;
   /** How long attempts that run may take when the worker stops. */
-  readonly #stopWithinMs: number;
+  readonly #drain: Config['drain'];
   readonly #instruments: Instruments;
   readonly #departure = new Departure();
   readonly #outbox: Outbox;
@@ -46,6 +51,8 @@ export class Delivery {
   readonly #shards: Shards;
   readonly #gateway = new MaildirGateway();
   readonly #timer: NodeJS.Timeout;
+  readonly #logger: DeliveryOptions['telemetry']['logger'];
+  #saidAtMs = Number.NEGATIVE_INFINITY;
   readonly #now = () => Date.now();
 
   constructor({ config, telemetry, link }: DeliveryOptions) {
@@ -53,7 +60,8 @@ export class Delivery {
     const { logger } = telemetry;
     const now = this.#now;
     this.#link = link;
-    this.#stopWithinMs = config.drain.attempts;
+    this.#logger = logger;
+    this.#drain = config.drain;
     const cache = new PackCache(new DirectGet(link), delivery.packCacheMax);
     this.#outbox = new Outbox(link, this.#departure);
     this.#intake = new Intake({
@@ -62,31 +70,23 @@ export class Delivery {
       outbox: this.#outbox,
       now,
       onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
+      onCancelled: (siteKey, attempt) => this.#sites.cancel(siteKey, attempt),
       onTrouble: (reason) => logger.error({ reason }, 'an answer that is too large'),
       mayTakeJobs: () => this.#shards.hasLease,
       isLate: (batch) => this.#shards.isLate(batch),
     });
-    const checkpoints = new Checkpoints({
-      link,
-      departure: this.#departure,
-      onPassed: (id) => this.#intake.checkpointed(id),
-    });
+    const checkpoints = this.#checkpoints(link);
     const carriers = {
       config,
       cache,
       checkpoints,
       gateway: this.#gateway,
       now,
+      mayEnd: () => this.#shards.hasLease,
       hostname: config.hostname ?? hostname(),
     };
     const context: SharedContext = {
-      policy: {
-        connectionsMax: delivery.siteConnectionsMax,
-        connectionMailsMax: delivery.connectionMailsMax,
-        connectionIdleMaxMs: delivery.connectionIdleMax,
-        backoffMinMs: delivery.backoffMin,
-        backoffMaxMs: delivery.backoffMax,
-      },
+      policy: policyOf(delivery),
       now,
       random: Math.random,
       openCarrier: (site, onEvent) => openCarrier(carriers, site, onEvent),
@@ -106,7 +106,7 @@ export class Delivery {
       onJobs: (message) => this.#intake.jobs(message),
       drain: (shards) => this.#sites.drain(shards),
       busy: (shards) => this.#sites.busy(shards),
-      cut: () => this.#cut(logger),
+      cut: () => this.#cut(),
     });
     this.#instruments = new Instruments(telemetry.tracing, telemetry.metrics, {
       totals: () => this.#sites.totals(),
@@ -116,6 +116,16 @@ export class Delivery {
       packOctets: () => cache.octets,
     });
     this.#timer = setInterval(() => this.#sweep(), sweepMsOf(delivery.timeoutScale));
+  }
+
+  #checkpoints(link: Link): Checkpoints {
+    return new Checkpoints({
+      link,
+      departure: this.#departure,
+      onPublished: (id) => this.#intake.checkpointed(id),
+      onTrouble: (reason) => this.#sayRarely(reason),
+      random: Math.random,
+    });
   }
 
   async start(): Promise<void> {
@@ -129,14 +139,16 @@ export class Delivery {
   }
 
   async stop(): Promise<void> {
-    const untilMs = this.#now() + this.#stopWithinMs;
+    const { attempts, dots } = this.#drain;
+    const unsentMs = performance.now() + attempts;
     this.#shards.leaveAll();
-    while (this.#sites.totals().connections > 0 && this.#now() < untilMs) await pause(20);
-    const reply = { code: 0, enhanced: '4.3.2', text: 'the worker was stopped', host: '' };
-    const deferred = { kind: OutcomeKind.DEFERRED, reply, tls: '' };
-    this.#sites.abort((attempt) => outcomeForAll(attempt.job, deferred));
+    await this.#untilNobodyIsConnected(unsentMs);
+    const end = endedBy({ enhanced: '4.3.2', text: 'the worker was stopped' });
+    this.#sites.abortUnsent(end);
+    await this.#untilNobodyIsConnected(unsentMs + dots);
+    this.#sites.abort(end);
     this.#departure.flushNow();
-    await this.#untilActedOn(untilMs);
+    await this.#untilActedOn(unsentMs + dots);
     clearInterval(this.#timer);
     await this.#shards.leave();
     this.#intake.stop();
@@ -145,16 +157,19 @@ export class Delivery {
     await this.#link.flush();
   }
 
+  async #untilNobodyIsConnected(untilMs: number): Promise<void> {
+    while (this.#sites.totals().connections > 0 && performance.now() < untilMs) await pause(20);
+  }
+
   /**
    * What nobody has acted on is delivered twice when we are gone. An owner that died is followed by another one, which asks us
    * once it has found out; where none is left, none will.
    */
   async #untilActedOn(untilMs: number): Promise<void> {
-    const nowMs = this.#now();
-    const soonMs = nowMs + GOODBYE_MS;
-    const lateMs = Math.min(Math.max(untilMs, soonMs), nowMs + NEXT_OWNER_MS);
-    const patienceMs = () => (this.#shards.hasOwners ? lateMs : soonMs);
-    while (this.#intake.unacknowledged > 0 && this.#now() < patienceMs()) await pause(20);
+    const nowMs = performance.now();
+    const lateMs = Math.min(Math.max(untilMs, nowMs + NEXT_OWNER_LEAST_MS), nowMs + NEXT_OWNER_MS);
+    const patienceMs = () => (this.#shards.hasOwners ? lateMs : nowMs + GOODBYE_MS);
+    while (this.#intake.unacknowledged > 0 && performance.now() < patienceMs()) await pause(20);
   }
 
   #finished(attempt: Attempt, outcome: Outcome): void {
@@ -163,15 +178,21 @@ export class Delivery {
   }
 
   /** The lease has ended: others open connections to our sites soon, so ours end now. */
-  #cut(logger: DeliveryOptions['telemetry']['logger']): void {
+  #cut(): void {
     const { connections, running } = this.#sites.totals();
-    logger.warn({ connections, running }, 'cut off from NATS: all connections closed, all shards given up');
-    const reply = { code: 0, enhanced: '4.4.2', text: 'the worker was cut off from its cluster', host: '' };
-    this.#sites.abort(({ job }) => {
-      const inDoubt = this.#intake.isCheckpointed(job.attemptId);
-      const kind = inDoubt ? OutcomeKind.DEFERRED : OutcomeKind.RETURNED;
-      return { ...outcomeForAll(job, { kind, reply, tls: '' }), inDoubt };
-    });
+    this.#logger.warn(
+      { connections, running },
+      'cut off from NATS: all connections closed, all shards given up',
+    );
+    this.#sites.abort(endedBy({ enhanced: '4.4.2', text: 'the worker was cut off from its cluster' }));
+  }
+
+  /** Checkpoints are tried again several times a second, in each partition. */
+  #sayRarely(reason: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#saidAtMs < SAY_EVERY_MS) return;
+    this.#saidAtMs = nowMs;
+    this.#logger.error({ reason }, 'no final dot can be sent');
   }
 
   #sweep(): void {
@@ -183,6 +204,22 @@ export class Delivery {
     this.#gateway.sweep(nowMs);
     this.#instruments.sweep();
   }
+}
+
+function policyOf(delivery: Config['delivery']): SitePolicy {
+  return {
+    connectionsMax: delivery.siteConnectionsMax,
+    connectionMailsMax: delivery.connectionMailsMax,
+    connectionIdleMaxMs: delivery.connectionIdleMax,
+    backoffMinMs: delivery.backoffMin,
+    backoffMaxMs: delivery.backoffMax,
+  };
+}
+
+/** How attempts end that we end: in doubt when their final dot may have been sent, else as never started. */
+function endedBy(words: { enhanced: string; text: string }): AttemptEnd {
+  const reply = { code: 0, host: '', ...words };
+  return (attempt, answered) => outcomeOfEnded(attempt, reply, answered);
 }
 
 /** Tests that scale the timeouts down need a finer clock. */

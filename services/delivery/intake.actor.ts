@@ -19,6 +19,7 @@ import {
   type LedgerState,
   newLedger,
   onAcknowledged,
+  onCancelled,
   onCheckpoint,
   onFinished,
   onInflightRequest,
@@ -56,6 +57,8 @@ export interface IntakeOptions {
   now: () => number;
   /** Attempts that are to be made. */
   onAttempts: (site: Site, attempts: Attempt[]) => void;
+  /** An attempt that need not wait any more. */
+  onCancelled: (siteKey: string, attempt: Attempt) => void;
   onTrouble: (reason: string) => void;
   /** False when the shards may have another owner: who sent a job sends it to that one too, under the same id. */
   mayTakeJobs: () => boolean;
@@ -80,7 +83,7 @@ export class Intake {
       listen(link, {
         subject: subjects.outcomeAck(link.instance),
         wire: OutcomeAck,
-        onMessage: (ack) => onAcknowledged(this.#ledger, ack),
+        onMessage: (ack) => this.#acknowledged(ack),
       }),
     );
     for (let partition = 0; partition < partitions; partition++) {
@@ -113,14 +116,10 @@ export class Intake {
     onCheckpoint(this.#ledger, attemptId);
   }
 
-  /** True when its final dot may have been sent. */
-  isCheckpointed(attemptId: string): boolean {
-    return this.#ledger.running.get(attemptId)?.checkpointed === true;
-  }
-
   /** The attempt is over: its outcome is told until it is acknowledged. */
   finished(attempt: Attempt, outcome: Outcome): void {
     const { link, outbox, now } = this.#options;
+    attempt.standing = 'over';
     const told = fitted(outcome, link.payloadMax);
     if (onFinished(this.#ledger, told, now())) outbox.outcome(attempt.job.partition, told);
   }
@@ -133,6 +132,14 @@ export class Intake {
   /** Outcomes that no owner acted on yet. */
   get unacknowledged(): number {
     return this.#ledger.unacknowledged.size;
+  }
+
+  #acknowledged(ack: OutcomeAck): void {
+    onAcknowledged(this.#ledger, ack);
+    for (const { run, siteKey } of onCancelled(this.#ledger, ack)) {
+      run.standing = 'cancelled';
+      this.#options.onCancelled(siteKey, run);
+    }
   }
 
   #take(batch: JobBatch): void {

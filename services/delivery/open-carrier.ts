@@ -2,7 +2,7 @@
 import type { Config } from '#libs/config/schema.ts';
 import { Transport } from '#proto/postrider/v1/route.ts';
 import type { Carrier, CarrierEvent } from './carrier.ts';
-import type { Checkpoints } from './checkpoints.actor.ts';
+import type { CheckpointDesk } from './checkpoints.actor.ts';
 import { Connection } from './client/connection.actor.ts';
 import type { MaildirGateway } from './gateways/maildir.ts';
 import { MaildirSlot } from './gateways/maildir-slot.actor.ts';
@@ -15,9 +15,11 @@ export interface CarrierContext {
   config: { delivery: Pick<Config['delivery'], 'tls' | 'timeoutScale'> };
   hostname: string;
   cache: PackCache;
-  checkpoints: Pick<Checkpoints, 'pass'>;
+  checkpoints: CheckpointDesk;
   gateway: MaildirGateway;
   now: () => number;
+  /** False when others may have what is ours: no final dot leaves then. */
+  mayEnd: () => boolean;
 }
 
 /** A carrier for `site` that begins to connect; it tells nothing before it is returned. */
@@ -26,9 +28,18 @@ export function openCarrier(
   { site, dead }: Pick<SiteActor, 'site' | 'dead'>,
   onEvent: (event: CarrierEvent) => void,
 ): Carrier {
-  const { config, hostname, cache, checkpoints, gateway, now } = context;
+  const { config, hostname, cache, checkpoints, gateway, now, mayEnd } = context;
   if (site.transport === Transport.MAILDIR) {
-    return new MaildirSlot({ template: site.maildir, hostname, gateway, cache, checkpoints, now, onEvent });
+    return new MaildirSlot({
+      template: site.maildir,
+      hostname,
+      gateway,
+      cache,
+      checkpoints,
+      now,
+      mayEnd,
+      onEvent,
+    });
   }
   const { tls, timeoutScale } = config.delivery;
   const protocol = site.transport === Transport.LMTP ? 'lmtp' : 'smtp';
@@ -43,6 +54,7 @@ export function openCarrier(
     cache,
     checkpoints,
     now,
+    mayEnd,
     onEvent,
   });
 }

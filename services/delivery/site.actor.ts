@@ -6,7 +6,7 @@
 import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
-import { type Attempt, outcomeForAll } from './attempt.ts';
+import { type Attempt, outcomeForAll, type RecipientFate } from './attempt.ts';
 import type { SiteNeed } from './budget.machine.ts';
 import type { Carrier, CarrierEvent } from './carrier.ts';
 import { DeadAddresses } from './route-order.ts';
@@ -33,8 +33,15 @@ const ASSUMED_WINDOW = 64;
 /** Owners hear that a full worker has room again when it had room for so long. */
 const ROOM_IS_BACK_MS = 5000;
 
-/** What becomes of an attempt that we end. */
-export type AttemptEnd = (attempt: Attempt) => Outcome;
+const WORDS_OF: Record<ReturnCause, string> = {
+  late: 'no connection became free in time',
+  suspended: 'the site is suspended',
+  'handed over': 'another worker takes over the site',
+  cancelled: 'the mail is not to be delivered by this attempt any more',
+};
+
+/** What becomes of an attempt that we end; `answered` are recipients whose fate is known. */
+export type AttemptEnd = (attempt: Attempt, answered: readonly RecipientFate[]) => Outcome;
 
 /** What every site of the worker uses. */
 export interface SiteContext {
@@ -140,6 +147,11 @@ export class SiteActor {
     if (this.#worker === 'has room') this.#tellRoom('is full');
   }
 
+  /** Gives the attempt back if it waits. One that is carried meets its refusal at its checkpoint. */
+  cancel(attempt: Attempt): void {
+    this.#feed({ kind: 'cancelled', job: attempt });
+  }
+
   /** Gives back what waits and closes what is idle; what runs goes on. */
   drain(): void {
     this.#feed({ kind: 'drained' });
@@ -148,11 +160,27 @@ export class SiteActor {
   /** Ends everything now; what becomes of attempts that run is told by `end`. The site is not used any more. */
   abort(end: AttemptEnd): void {
     this.drain();
-    for (const carrier of [...this.#carriers.values(), ...this.#leaving]) carrier.destroy();
-    this.#carriers.clear();
-    for (const attempt of this.#carried.values()) this.#context.finished(attempt, end(attempt));
-    this.#carried.clear();
+    for (const carrier of this.#leaving) carrier.destroy();
     this.#leaving.clear();
+    for (const [connection, carrier] of this.#carriers) {
+      const answered = carrier.destroy();
+      const attempt = this.#carried.get(connection);
+      if (attempt !== undefined) this.#context.finished(attempt, end(attempt, answered));
+    }
+    this.#carriers.clear();
+    this.#carried.clear();
+  }
+
+  /** Ends those attempts that run and have not sent their final dot; the others go on. */
+  abortUnsent(end: AttemptEnd): void {
+    for (const [connection, attempt] of this.#carried) {
+      if (attempt.dot === 'out') continue;
+      const answered = this.#carriers.get(connection)!.destroy();
+      this.#carriers.delete(connection);
+      this.#carried.delete(connection);
+      this.#context.finished(attempt, end(attempt, answered));
+      this.#feed({ kind: 'closed', connection, nowMs: this.#context.now() });
+    }
   }
 
   isForgettable(nowMs: number, unusedForMs: number): boolean {
@@ -278,6 +306,5 @@ export class SiteActor {
 }
 
 function replyOf(cause: ReturnCause, reason: Reply | undefined): Reply {
-  const text = cause === 'late' ? 'no connection became free in time' : 'another worker takes over the site';
-  return reason ?? { code: 0, enhanced: '4.4.5', text, host: '' };
+  return reason ?? { code: 0, enhanced: '4.4.5', text: WORDS_OF[cause], host: '' };
 }

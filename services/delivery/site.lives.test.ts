@@ -53,6 +53,7 @@ function inputsOf({ site, nowMs, jobs }: Watched): SiteInput<Job>[] {
   const inputs: SiteInput<Job>[] = [{ kind: 'drained' }, { kind: 'swept', nowMs }, { kind: 'asked' }];
   if (site.leaving > 0) inputs.push({ kind: 'left', nowMs });
   if (waitingCount(site) > 0) inputs.push({ kind: 'roomy', nowMs });
+  for (const job of site.waiting.slice(site.head)) inputs.push({ kind: 'cancelled', job });
   const later = MOMENTS.find((moment) => moment > nowMs);
   if (later !== undefined) inputs.push({ kind: 'swept', nowMs: later });
   const fresh = NAMES.filter((name) => jobs[name] === undefined);
@@ -134,7 +135,10 @@ describe('every life of a site', () => {
       inputs: fedOf,
       receive: (state, { input, room }) => {
         if ('nowMs' in input) state.nowMs = input.nowMs;
-        const effects = receive(state.site, input, POLICY, room);
+        // The job is meant, not its copy.
+        const own = 'job' in input && state.site.waiting.find(({ name }) => name === input.job.name);
+        const meant = input.kind === 'cancelled' && own ? { ...input, job: own } : input;
+        const effects = receive(state.site, meant, POLICY, room);
         follow(state, input, effects);
         return { state, effects };
       },

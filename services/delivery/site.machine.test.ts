@@ -65,6 +65,19 @@ function inWords(effect: SiteEffect<Job>): string {
   }
 }
 
+describe('a job that its owner cancels', () => {
+  test('goes back when it waits, and goes on when it is carried', () => {
+    const site = siteOf({ connectionsMax: 1 });
+    const [a, b, c] = [job('a'), job('b'), job('c')];
+    site.feed({ kind: 'arrived', jobs: [a, b, c], nowMs: 0 });
+    site.ready(1);
+    expect(site.feed({ kind: 'cancelled', job: a })).toEqual([]);
+    expect(site.feed({ kind: 'cancelled', job: b })).toEqual(['give back b: cancelled']);
+    expect(site.feed({ kind: 'cancelled', job: b })).toEqual([]);
+    expect(site.finished(1)).toEqual(['carry c by 1']);
+  });
+});
+
 describe('an open site', () => {
   test('opens a connection per waiting job up to its limit, and carries jobs in their order (S1, S3)', () => {
     const site = siteOf();

@@ -69,12 +69,14 @@ export type SiteInput<J extends WaitingJob> =
   | { kind: 'roomy'; nowMs: number }
   /** Another site needs a connection more: one that is idle or being opened is given up. */
   | { kind: 'asked' }
+  /** Its owner does not want the job any more. */
+  | { kind: 'cancelled'; job: J }
   /** Time passes; about once a second. */
   | { kind: 'swept'; nowMs: number }
   /** The shard moves away or the worker stops: nothing may wait here any more. */
   | { kind: 'drained' };
 
-export type ReturnCause = 'late' | 'suspended' | 'handed over';
+export type ReturnCause = 'late' | 'suspended' | 'handed over' | 'cancelled';
 
 export type SiteEffect<J extends WaitingJob> =
   | { kind: 'open'; connection: number }
@@ -152,6 +154,8 @@ export function receive<J extends WaitingJob>(
       return pump(state, input.nowMs, [], room);
     case 'asked':
       return giveUpOne(state);
+    case 'cancelled':
+      return cancel(state, input.job);
     default: {
       const connection = state.connections.get(input.connection);
       if (connection === undefined) return unknownConnection(input);
@@ -260,6 +264,14 @@ function giveUpOne<J extends WaitingJob>(state: SiteState<J>): SiteEffect<J>[] {
   if (id === undefined) return [];
   forget(state, id, state.connections.get(id)!);
   return [close(state, id)];
+}
+
+/** One that is carried, or back already, is not here. */
+function cancel<J extends WaitingJob>(state: SiteState<J>, job: J): SiteEffect<J>[] {
+  const at = state.waiting.indexOf(job, state.head);
+  if (at < 0) return [];
+  state.waiting.splice(at, 1);
+  return [{ kind: 'giveBack', jobs: [job], cause: 'cancelled' }];
 }
 
 /** S5: what waits goes back to the owners, who are told when to come again. */

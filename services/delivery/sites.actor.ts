@@ -56,6 +56,11 @@ export class Sites {
     actor.arrived(site, attempts, this.#isOurs(actor.shard) ? 'take' : 'give back');
   }
 
+  /** The attempt need not wait at its site any more. */
+  cancel(siteKey: string, attempt: Attempt): void {
+    this.#sites.get(siteKey)?.cancel(attempt);
+  }
+
   /** Gives back what waits in the sites of these shards and closes their idle connections. */
   drain(shards: ReadonlySet<number>): void {
     for (const site of this.#sites.values()) if (shards.has(site.shard)) site.drain();
@@ -81,6 +86,11 @@ export class Sites {
     this.#sites.clear();
     this.#budget = newBudget(this.#budget.max);
     for (const site of sites) site.abort(end);
+  }
+
+  /** Ends the attempts of all sites that have not sent their final dot. */
+  abortUnsent(end: AttemptEnd): void {
+    for (const site of this.#sites.values()) site.abortUnsent(end);
   }
 
   totals(): SiteTotals {

@@ -41,7 +41,7 @@ export function serviceSettings(): string {
     delivery: { backoffMin: '1 s', backoffMax: '5 s' },
     telemetry: { metricsAddress: '0.0.0.0', metricsPorts: everyService(PORT.metrics) },
     health: { address: '0.0.0.0', ports: everyService(PORT.health) },
-    drain: { wait: '1 s', sessions: '10 s', attempts: '20 s' },
+    drain: { wait: '1 s', sessions: '10 s', attempts: '10 s', dots: '10 s' },
   };
   return stringify(config);
 }

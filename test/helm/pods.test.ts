@@ -127,7 +127,7 @@ describe('Every service', () => {
         ingress: drain.wait + drain.sessions,
         queue: drain.wait,
         resolver: drain.wait,
-        delivery: drain.wait + drain.attempts,
+        delivery: drain.wait + drain.attempts + drain.dots,
       };
       for (const { part, spec } of await services(file)) {
         const waitedMs = waits[part as keyof typeof waits];

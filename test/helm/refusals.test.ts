@@ -131,8 +131,8 @@ const byTemplates: [string, Values, string][] = [
   ],
   [
     'a grace period that is too short',
-    { delivery: { terminationGracePeriodSeconds: 324 } },
-    'delivery.terminationGracePeriodSeconds: 324 is less than what config.drain lets it wait for and 15 s to hand over: 325',
+    { delivery: { terminationGracePeriodSeconds: 384 } },
+    'delivery.terminationGracePeriodSeconds: 384 is less than what config.drain lets it wait for and 15 s to hand over: 385',
   ],
   [
     'one that a longer drain makes too short',
@@ -236,14 +236,14 @@ describe('The chart refuses', () => {
   test('nothing that is just enough', async () => {
     const values = {
       config: {
-        drain: { wait: '10 s', sessions: '60 s', attempts: '300 s' },
+        drain: { wait: '10 s', sessions: '60 s', attempts: '60 s', dots: '300 s' },
         nats: { spoolSizeMax: '3 GiB' },
         retry: { schedule: ['1 s', '7 d'] },
         limits: { messageSizeMax: '2 GiB' },
       },
       ingress: { terminationGracePeriodSeconds: 85 },
       queue: { terminationGracePeriodSeconds: 25 },
-      delivery: { terminationGracePeriodSeconds: 325 },
+      delivery: { terminationGracePeriodSeconds: 385 },
     };
     expect(await template(values)).toMatchObject({ code: 0, err: '' });
   });

@@ -27,6 +27,7 @@ export const opened: ClientInput = { kind: 'opened' };
 export const connected: ClientInput = { kind: 'connected' };
 export const secured: ClientInput = { kind: 'secured' };
 export const passed: ClientInput = { kind: 'checkpointPassed' };
+export const refused: ClientInput = { kind: 'dotRefused' };
 export const given: ClientInput = { kind: 'mailGiven', mail };
 export const givenStreamed: ClientInput = { kind: 'mailGiven', mail: { ...mail, data: 'streamed' } };
 
@@ -67,6 +68,8 @@ function word(effect: ClientEffect): string {
       return `closed: ${fatesOf(effect.results)}`;
     case 'tellDown':
       return `down ${effect.reason.code}: ${fatesOf(effect.results)}`;
+    case 'tellRefused':
+      return 'refused';
     case 'tellDataLost':
       return `data ${effect.trouble}`;
     default:

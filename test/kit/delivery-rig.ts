@@ -8,6 +8,8 @@ import { BodyType, type Chunk, type Envelope } from '#proto/postrider/v1/mail.ts
 import { type Site, Transport } from '#proto/postrider/v1/route.ts';
 import { type Attempt, newAttempt } from '../../services/delivery/attempt.ts';
 import type { Carrier, CarrierEvent } from '../../services/delivery/carrier.ts';
+import type { RefusalCause } from '../../services/delivery/checkpoint.machine.ts';
+import type { PassageListener } from '../../services/delivery/checkpoints.actor.ts';
 import { MaildirGateway } from '../../services/delivery/gateways/maildir.ts';
 import { openCarrier } from '../../services/delivery/open-carrier.ts';
 import { PackCache } from '../../services/delivery/pack-cache.actor.ts';
@@ -51,6 +53,10 @@ export class DeliveryRig {
   readonly lost = new Set<number>();
   /** Checkpoints wait while this is closed. */
   gate: 'open' | 'closed' = 'open';
+  /** What every checkpoint is refused for; none when undefined. */
+  refusal: RefusalCause | undefined;
+  /** Without it no final dot may leave. */
+  lease: 'held' | 'ended' = 'held';
   /** Carriers that said goodbye and are gone. */
   left = 0;
   readonly #options: RigOptions;
@@ -80,9 +86,12 @@ export class DeliveryRig {
       config: { delivery: { tls, timeoutScale } },
       hostname: 'client.test',
       cache: this.cache,
-      checkpoints: { pass: (attempt: Attempt, goOn: () => void) => this.#pass(attempt, goOn) },
+      checkpoints: {
+        pass: (attempt: Attempt, listener: PassageListener) => this.#pass(attempt, listener),
+      },
       gateway: this.#gateway,
       now: Date.now,
+      mayEnd: () => this.lease === 'held',
     };
     const whole = { key: 'site', transport: Transport.SMTP, hosts: [], maildir: '', ...site };
     const carrier = openCarrier(context, { site: whole, dead: this.dead }, (event) => {
@@ -197,10 +206,14 @@ export class DeliveryRig {
     await pause(0);
   }
 
-  #pass(attempt: Attempt, goOn: () => void): void {
+  #pass(attempt: Attempt, listener: PassageListener): void {
     this.passed.push(attempt.job.attemptId);
-    if (this.gate === 'open') setImmediate(goOn);
-    else this.#behindGate.push(goOn);
+    const answer = () => {
+      if (this.refusal === undefined) listener.passed(attempt);
+      else listener.refused(attempt, this.refusal);
+    };
+    if (this.gate === 'open') setImmediate(answer);
+    else this.#behindGate.push(answer);
   }
 
   #get(sequence: number): Got {

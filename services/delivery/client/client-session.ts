@@ -89,8 +89,10 @@ export type ClientInput =
   | { kind: 'silent'; silence: Silence; detail: string }
   /** A mail is to be carried; only while `isReady`. */
   | { kind: 'mailGiven'; mail: MailToCarry }
-  /** All checkpoints that were asked for are passed. */
+  /** The checkpoint that was asked for this mail is passed. */
   | { kind: 'checkpointPassed' }
+  /** The final dot of this mail must not be sent: its checkpoint is refused, or it was time to send it and we may not. */
+  | { kind: 'dotRefused' }
   /** The last piece of the mail is handed to the socket. */
   | { kind: 'streamed' }
   | { kind: 'dataLost'; trouble: DataTrouble }
@@ -119,6 +121,8 @@ export type ClientEffect =
   /** `results` are those of the mail that was carried. */
   | { do: 'tellClosed'; results: readonly Result[] | undefined }
   | { do: 'tellDown'; reason: SmtpReply; results: readonly Result[] | undefined }
+  /** The mail may not be sent and nothing of it counts; the connection, which waits for its end, is dropped. */
+  | { do: 'tellRefused' }
   /** The mail's data could not be had, half of it may be out; the connection is dropped. */
   | { do: 'tellDataLost'; trouble: DataTrouble };
 

@@ -36,20 +36,23 @@ interface Watched {
   invited: 'no' | 'yes' | 'ended';
   /** MAIL or RSET of it was answered with success. */
   touched: 'no' | 'yes';
-  /** Checkpoints that were asked for and have not come back, and whether one is that of this mail. */
-  passes: 'none' | 'old' | 'own';
+  /** This mail's checkpoint was asked for and has not come back. */
+  passes: 'none' | 'own';
+  /** The shell was just told to send the end: it may find that it must not. */
+  moment: 'the end leaves' | 'any';
   /** This mail's checkpoint was passed. */
   passed: 'no' | 'yes';
   answered: 'no mail' | 'a mail';
   dials: string;
 }
 
-function inputsOf({ session, passes }: Watched): ClientInput[] {
+function inputsOf({ session, passes, moment }: Watched): ClientInput[] {
   const { name } = session.phase;
   if (name === 'unopened') return [{ kind: 'opened' }];
   const inputs: ClientInput[] = [{ kind: 'silent', silence: 'lost', detail: '' }];
   if (patienceMs(session) > 0) inputs.push({ kind: 'silent', silence: 'timed out', detail: '' });
-  if (passes !== 'none') inputs.push({ kind: 'checkpointPassed' });
+  if (passes !== 'none') inputs.push({ kind: 'checkpointPassed' }, { kind: 'dotRefused' });
+  if (moment === 'the end leaves') return [{ kind: 'dotRefused' }, ...inputs];
   if (name === 'connecting') inputs.push({ kind: 'connected' });
   else inputs.push(...REPLIES);
   if (name === 'hello') inputs.push(...HELLOS);
@@ -68,12 +71,10 @@ function noteInput(watched: Watched, input: ClientInput): void {
     watched.invited = 'no';
     watched.touched = 'no';
     watched.passed = 'no';
-    if (watched.passes === 'own') watched.passes = 'old';
   }
-  if (input.kind === 'checkpointPassed') {
-    if (watched.passes === 'own') watched.passed = 'yes';
-    watched.passes = 'none';
-  }
+  if (input.kind === 'checkpointPassed') watched.passed = 'yes';
+  if (input.kind === 'checkpointPassed' || input.kind === 'dotRefused') watched.passes = 'none';
+  watched.moment = 'any';
   if (input.kind !== 'replied' || phase.name !== 'addressing') return;
   if (phase.at === -1 && [2, 4, 5].includes(Math.floor(input.reply.code / 100)) && input.reply.code !== 421) {
     watched.touched = 'yes';
@@ -86,6 +87,7 @@ const ENDS: ReadonlySet<ClientEffect['do']> = new Set([
   'tellStale',
   'tellClosed',
   'tellDown',
+  'tellRefused',
   'tellDataLost',
 ]);
 
@@ -94,8 +96,13 @@ function noteEffect(watched: Watched, effect: ClientEffect): void {
     watched.dials += `${effect.target}${watched.session.tls === 'wanted' ? 't' : 'p'} `;
   if (effect.do === 'passCheckpoint') watched.passes = 'own';
   if (effect.do === 'tellFinished') watched.answered = 'a mail';
-  if (effect.do === 'sendMail' || effect.do === 'sendDot') watched.invited = 'ended';
-  if (ENDS.has(effect.do)) watched.carried = 0;
+  if (effect.do === 'sendMail' || effect.do === 'sendDot') {
+    watched.invited = 'ended';
+    watched.moment = 'the end leaves';
+  }
+  if (!ENDS.has(effect.do)) return;
+  watched.carried = 0;
+  watched.passes = 'none';
 }
 
 function holds(invariant: string, truth: boolean): void {
@@ -152,6 +159,9 @@ function checkEffect(
     holds('C5', before.answered === 'a mail' && before.touched === 'no' && given > 0);
     holds('C5: nothing is out', before.invited === 'no');
   }
+  if (effect.do === 'tellRefused') {
+    holds('C8', before.invited !== 'ended' || before.moment === 'the end leaves');
+  }
   if (effect.do === 'startTls') holds('C4', input.kind === 'replied' && input.reply.code < 300);
   if (effect.do === 'tellReady') {
     holds(
@@ -170,13 +180,14 @@ describe('a client session', () => {
   test.each<ClientPolicy>([
     { protocol: 'smtp', hostname: 'me', targets: 2, tls: 'opportunistic' },
     { protocol: 'lmtp', hostname: 'me', targets: 1, tls: 'opportunistic' },
-  ])('of $protocol keeps C1 to C7 in every life, and can always end', (policy) => {
+  ])('of $protocol keeps C1 to C8 in every life, and can always end', (policy) => {
     const start: Watched = {
       session: openSession(),
       carried: 0,
       invited: 'no',
       touched: 'no',
       passes: 'none',
+      moment: 'any',
       passed: 'no',
       answered: 'no mail',
       dials: '',

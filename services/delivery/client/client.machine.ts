@@ -11,18 +11,19 @@
 //     ▲                │   │ └─354, no recipient─▶ emptying ─reply─▶ idle
 //     └─ MAIL refused ─┘   └─ refused ─▶ soiled ─mailGiven (RSET first)─▶ addressing
 //
-//   any ─ 421, silence, words out of step, dismissed ─▶ closed
+//   any ─ 421, silence, words out of step, dismissed ─▶ closed     addressing, passing, ending ─ dotRefused ─▶ closed
 //
 // Invariants:
 //   C1  A final dot of a mail is sent once, after 354, for at least one accepted recipient, when the checkpoint that was
 //       asked for this mail is passed.
-//   C2  Every mail given ends in exactly one of finished, stale, closed, down and data lost; the results have one entry
+//   C2  Every mail given ends in exactly one of finished, stale, closed, down, refused and data lost; the results have one entry
 //       for each recipient.
 //   C3  A recipient is accepted only by a reply to the final dot.
 //   C4  Nothing that a server said before the TLS handshake counts after it (RFC 3207 §4.2).
 //   C5  Stale is told only for a connection that answered an earlier mail, and before MAIL of this one was answered.
 //   C6  After closed there is no effect.
 //   C7  Addresses are dialled in their order, each once, and once more without TLS when TLS failed there.
+//   C8  Refused is told only for a mail whose final dot has not left.
 import {
   CLOSED,
   type ClientInput,
@@ -115,8 +116,6 @@ function whileReady(session: ClientSession, input: ClientInput): Effects {
     case 'silent':
       session.phase = CLOSED;
       return [HANG_UP, { do: 'tellClosed', results: undefined }];
-    case 'checkpointPassed':
-      return NOTHING;
     case 'dismissed':
       session.phase = CLOSED;
       return [{ do: 'leave' }];

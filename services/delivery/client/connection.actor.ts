@@ -8,21 +8,22 @@ import type { Frame } from '#libs/pack/pack.ts';
 import { ReplyParser } from '#libs/smtp/reply-parser.ts';
 import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import { BodyType, type Reply } from '#proto/postrider/v1/mail.ts';
-import { type Attempt, outcomeForAll, outcomeOf, positionsOf } from '../attempt.ts';
+import {
+  type Attempt,
+  outcomeForAll,
+  outcomeOf,
+  positionsOf,
+  type RecipientFate,
+  returnedUnsent,
+} from '../attempt.ts';
 import type { Carrier, CarrierEvent } from '../carrier.ts';
-import type { Checkpoints } from '../checkpoints.actor.ts';
+import type { RefusalCause } from '../checkpoint.machine.ts';
+import type { CheckpointDesk, PassageListener } from '../checkpoints.actor.ts';
 import type { FrameRead, PackCache } from '../pack-cache.actor.ts';
 import type { DeadAddresses, Target } from '../route-order.ts';
 import { dataTrouble, frameFor } from '../trouble.ts';
 import { isReady, openSession, patienceMs, receive } from './client.machine.ts';
-import type {
-  ClientEffect,
-  ClientInput,
-  ClientPolicy,
-  DataTrouble,
-  MailToCarry,
-  Result,
-} from './client-session.ts';
+import type { ClientEffect, ClientInput, ClientPolicy, MailToCarry, Result } from './client-session.ts';
 import { MailWriter } from './mail-writer.actor.ts';
 import { type Fate, replyOfSilence } from './outcome-table.ts';
 import { Wire, type WireListener } from './wire.actor.ts';
@@ -36,31 +37,39 @@ export interface ConnectionOptions {
   dead: DeadAddresses;
   timeoutScale: number;
   cache: PackCache;
-  checkpoints: Pick<Checkpoints, 'pass'>;
+  checkpoints: CheckpointDesk;
   now: () => number;
+  /** False when others may have what is ours: no final dot leaves then. */
+  mayEnd: () => boolean;
   onEvent: (event: CarrierEvent) => void;
 }
 
 const CHECKPOINT_PASSED: ClientInput = { kind: 'checkpointPassed' };
+const DOT_REFUSED: ClientInput = { kind: 'dotRefused' };
 const STREAMED: ClientInput = { kind: 'streamed' };
 
-export class Connection implements Carrier, WireListener {
+const WHY_REFUSED: Record<RefusalCause | 'no lease', string> = {
+  fenced: 'another owner or worker has the mail by now',
+  cancelled: 'the mail is not to be delivered by this attempt any more',
+  over: 'the attempt has ended',
+  'no lease': 'the worker is cut off from its cluster',
+};
+
+export class Connection implements Carrier, WireListener, PassageListener {
   readonly #options: ConnectionOptions;
   readonly #policy: ClientPolicy;
   readonly #session = openSession();
   readonly #parser = new ReplyParser();
   readonly #kindOf: Record<Fate, OutcomeKind>;
-  readonly #goOn = () => this.#checkpointReturned();
   #wire: Wire | undefined;
   #target: Target | undefined;
   #attempt: Attempt | undefined;
   #writer: MailWriter | undefined;
-  /** Checkpoints that were asked for and are not passed yet, of earlier attempts too. */
-  #passing = 0;
   /** When the server was last waited for; milliseconds since 1970. */
   #sinceMs = 0;
   /** What is to be told when all that came at once is read. */
   #news: CarrierEvent | undefined;
+  #whyRefused = '';
   #life: 'live' | 'over' = 'live';
 
   /** Begins to connect. */
@@ -88,10 +97,24 @@ export class Connection implements Carrier, WireListener {
     else this.#wire.whenGone(onGone);
   }
 
-  destroy(): void {
+  destroy(): readonly RecipientFate[] {
+    const answered = this.#answered();
     this.#life = 'over';
     this.#attempt = undefined;
     this.#wire?.destroy();
+    return answered;
+  }
+
+  /** One that ended meanwhile is not waited for any more. */
+  passed(attempt: Attempt): void {
+    if (this.#attempt === attempt) this.#feed(CHECKPOINT_PASSED);
+  }
+
+  refused(attempt: Attempt, cause: RefusalCause): void {
+    if (this.#attempt !== attempt) return;
+    this.#whyRefused = WHY_REFUSED[cause];
+    this.#feed(DOT_REFUSED);
+    this.#tellNews();
   }
 
   sweep(nowMs: number): void {
@@ -161,17 +184,14 @@ export class Connection implements Carrier, WireListener {
         this.#wire!.say(effect.text);
         break;
       case 'passCheckpoint':
-        this.#passing += 1;
-        this.#options.checkpoints.pass(this.#attempt!, this.#goOn);
+        this.#options.checkpoints.pass(this.#attempt!, this);
         break;
       case 'sendMail':
-        this.#writer!.sendWhole(this.#wire!);
+      case 'sendDot':
+        this.#sendEnd(effect.do);
         break;
       case 'streamMail':
         this.#stream(this.#attempt!, this.#writer!);
-        break;
-      case 'sendDot':
-        this.#writer!.sendDot(this.#wire!);
         break;
       case 'dial':
         this.#dial(effect.target);
@@ -188,6 +208,18 @@ export class Connection implements Carrier, WireListener {
       default:
         this.#note(effect);
     }
+  }
+
+  /** The dot leaves, unless somebody else may be at the mail: a process that stood still finds that out here. */
+  #sendEnd(what: 'sendMail' | 'sendDot'): void {
+    if (!this.#options.mayEnd()) {
+      this.#whyRefused = WHY_REFUSED['no lease'];
+      this.#feed(DOT_REFUSED);
+      return;
+    }
+    this.#attempt!.dot = 'out';
+    if (what === 'sendMail') this.#writer!.sendWhole(this.#wire!);
+    else this.#writer!.sendDot(this.#wire!);
   }
 
   /** Keeps what is to be told; a connection that ends right after its mail was answered is spent. */
@@ -213,8 +245,11 @@ export class Connection implements Carrier, WireListener {
         this.#end({ kind: 'down', reason: this.#said(effect.reason), outcome });
         break;
       }
+      case 'tellRefused':
+        this.#finished(returnedUnsent(attempt!.job, this.#whyRefused), 'spent');
+        break;
       case 'tellDataLost':
-        this.#dataLost(attempt!, effect.trouble);
+        this.#finished(dataTrouble(attempt!.job, effect.trouble), 'spent');
         break;
     }
   }
@@ -236,10 +271,6 @@ export class Connection implements Carrier, WireListener {
   /** A host that was left while it was ready must count as down, or it would be dialled again at once. */
   #outOfStep(): Reply {
     return this.#said(replyOfSilence('hello', 'malformed', labelOf(this.#target)));
-  }
-
-  #dataLost(attempt: Attempt, trouble: DataTrouble): void {
-    this.#finished(dataTrouble(attempt.job, trouble), 'spent');
   }
 
   #end(news: CarrierEvent): void {
@@ -277,10 +308,19 @@ export class Connection implements Carrier, WireListener {
     });
   }
 
-  /** With none on the way, the checkpoint of the mail that is carried is passed too. */
-  #checkpointReturned(): void {
-    this.#passing -= 1;
-    if (this.#passing === 0) this.#feed(CHECKPOINT_PASSED);
+  /** Recipients of the mail that is carried whose fate is known, when its final dot is out. */
+  #answered(): RecipientFate[] {
+    const { phase } = this.#session;
+    if (this.#attempt === undefined || phase.name !== 'ending') return [];
+    const { results } = phase.transaction;
+    const positions = positionsOf(this.#attempt.job, results.length);
+    return results.flatMap((result, i) =>
+      result === undefined ? [] : [this.#fateOf(result, positions[i]!)],
+    );
+  }
+
+  #fateOf({ fate, reply }: Result, position: number): RecipientFate {
+    return { position, kind: this.#kindOf[fate], reply: this.#said(reply) };
   }
 
   #outcome(results: readonly Result[]): Outcome {
@@ -291,9 +331,7 @@ export class Connection implements Carrier, WireListener {
       return outcomeForAll(job, { kind: this.#kindOf[first.fate], reply: this.#said(first.reply), tls });
     }
     const positions = positionsOf(job, results.length);
-    const fates = results.map(({ fate, reply }, i) => {
-      return { position: positions[i]!, kind: this.#kindOf[fate], reply: this.#said(reply) };
-    });
+    const fates = results.map((result, i) => this.#fateOf(result, positions[i]!));
     return outcomeOf(job, fates, tls);
   }
 

@@ -89,6 +89,6 @@ describe('setting up', () => {
   });
 
   test('can be dismissed', () => {
-    expect(dialog().tell(opened, passed, { kind: 'dismissed' }, connected)).toEqual(['dial 0', 'hangUp']);
+    expect(dialog().tell(opened, { kind: 'dismissed' }, connected)).toEqual(['dial 0', 'hangUp']);
   });
 });

@@ -53,8 +53,6 @@ export function whileSettingUp(
         policy,
         'silence',
       );
-    case 'checkpointPassed':
-      return NOTHING;
     case 'dismissed':
       session.phase = CLOSED;
       return [HANG_UP];

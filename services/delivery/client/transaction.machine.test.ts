@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { FULL, given, givenStreamed, lost, mail, passed, ready } from '#kit/client-dialog.ts';
+import { FULL, given, givenStreamed, lost, mail, passed, ready, refused } from '#kit/client-dialog.ts';
 import type { ClientInput } from './client-session.ts';
 
 describe('a transaction with PIPELINING', () => {
@@ -89,13 +89,29 @@ describe('a transaction with PIPELINING', () => {
     expect(tell(given)[0]).toBe(group);
   });
 
-  test('counts a checkpoint of an earlier mail for nothing', () => {
+  test.each<[string, string[]]>([
+    ['while commands are out', ['250 ok']],
+    ['when its data is asked for', ['250 ok', '250 ok', '550 no', '354 go']],
+  ])('is dropped, as if it had not begun, when its checkpoint is refused %s', (_, replies) => {
     const { tell } = ready();
-    tell(given, '550 no', '503 no', '503 no', '503 no');
-    expect(tell(passed)).toEqual([]);
-    tell(givenStreamed);
-    expect(tell('250 ok', passed, '250 ok', '250 ok', '250 ok', '354 go')).toEqual(['streamMail']);
-    expect(tell(passed, { kind: 'streamed' })).toEqual(['passCheckpoint']);
+    expect(tell(given, ...replies, refused, '250 late')).toEqual([
+      group,
+      'passCheckpoint',
+      'hangUp',
+      'refused',
+    ]);
+  });
+
+  test('is dropped when it may not end in the moment in which it should', () => {
+    const { tell } = ready();
+    tell(given, '250 ok', '250 ok', '250 ok', passed);
+    expect(tell('354 go', refused)).toEqual(['sendMail', 'hangUp', 'refused']);
+  });
+
+  test('keeps what the host has decided for all when its checkpoint is refused', () => {
+    const { tell } = ready();
+    expect(tell(given, '550 no', refused, '503 no', '503 no', '354 go', refused).slice(2)).toEqual(['.']);
+    expect(tell('554 nothing there')).toEqual(['finished reusable: failed 550, failed 550']);
   });
 });
 

@@ -30,6 +30,7 @@ const SEND_DOT: Effects = [{ do: 'sendDot' }];
 const STREAM: Effects = [{ do: 'streamMail' }];
 const LONE_DOT: Effects = [{ do: 'say', text: '.\r\n' }];
 const STALE: Effects = [HANG_UP, { do: 'tellStale' }];
+const REFUSED: Effects = [HANG_UP, { do: 'tellRefused' }];
 
 /** Starts the transaction: all commands in one write when the server takes that (RFC 2920), else the first one. */
 export function begin(session: ClientSession, mail: MailToCarry): Effects {
@@ -57,9 +58,11 @@ export function whileAddressing(
     case 'replied':
       return hearEnvelope(session, phase, input.reply);
     case 'checkpointPassed':
-      // One that is asked for later is not this one (C1).
-      if (phase.transaction.checkpoint === 'awaited') phase.transaction.checkpoint = 'passed';
+      phase.transaction.checkpoint = 'passed';
       return NOTHING;
+    case 'dotRefused':
+      // The host has decided for all: that counts.
+      return phase.transaction.undecided === 0 ? NOTHING : beRefused(session);
     case 'silent':
       if (isUntouched(session, phase)) return goStale(session);
       return fallSilent(session, phase.transaction, stageOfAddressing(phase), input);
@@ -84,8 +87,6 @@ export function whileStreaming(
       return interrupted(session, transaction, input.reply);
     case 'silent':
       return fallSilent(session, transaction, 'data', input);
-    case 'checkpointPassed':
-      return NOTHING;
     default:
       return impossible(session, input);
   }
@@ -99,6 +100,8 @@ export function whilePassing(
   switch (input.kind) {
     case 'checkpointPassed':
       return sendEnd(session, transaction);
+    case 'dotRefused':
+      return beRefused(session);
     case 'replied':
       return interrupted(session, transaction, input.reply);
     case 'silent':
@@ -119,6 +122,9 @@ export function whileEnding(
       return hearEnd(session, phase, input.reply, policy);
     case 'silent':
       return fallSilent(session, phase.transaction, 'dot', input);
+    // In the very moment in which it was to leave.
+    case 'dotRefused':
+      return beRefused(session);
     default:
       return impossible(session, input);
   }
@@ -139,6 +145,7 @@ export function whileEmptying(
     case 'silent':
       return fallSilent(session, transaction, 'dot', input);
     case 'checkpointPassed':
+    case 'dotRefused':
       return NOTHING;
     default:
       return impossible(session, input);
@@ -287,6 +294,12 @@ function isUntouched(session: ClientSession, { at }: Phase<'addressing'>): boole
 function goStale(session: ClientSession): Effects {
   session.phase = CLOSED;
   return STALE;
+}
+
+/** Data is on its way or asked for: only a closed connection says that the mail does not come (RFC 5321 §4.1.1.4). */
+function beRefused(session: ClientSession): Effects {
+  session.phase = CLOSED;
+  return REFUSED;
 }
 
 function askToPass(transaction: Transaction): ClientEffect {

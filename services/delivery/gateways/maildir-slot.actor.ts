@@ -4,9 +4,9 @@
 // Fails: a full disk or a refused directory defers the recipient with the system's error code; the site is not down.
 import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { Envelope, Reply } from '#proto/postrider/v1/mail.ts';
-import { type Attempt, outcomeOf, positionsOf, type RecipientFate } from '../attempt.ts';
+import { type Attempt, outcomeOf, positionsOf, type RecipientFate, returnedUnsent } from '../attempt.ts';
 import type { Carrier, CarrierEvent } from '../carrier.ts';
-import type { Checkpoints } from '../checkpoints.actor.ts';
+import type { CheckpointDesk } from '../checkpoints.actor.ts';
 import { MailData, MailDataError } from '../mail-data.ts';
 import type { FrameRead, PackCache } from '../pack-cache.actor.ts';
 import { dataTrouble, frameFor } from '../trouble.ts';
@@ -19,8 +19,10 @@ export interface MaildirSlotOptions {
   hostname: string;
   gateway: MaildirGateway;
   cache: PackCache;
-  checkpoints: Pick<Checkpoints, 'pass'>;
+  checkpoints: CheckpointDesk;
   now: () => number;
+  /** False when others may have what is ours: nothing more is stored then. */
+  mayEnd: () => boolean;
   onEvent: (event: CarrierEvent) => void;
 }
 
@@ -28,6 +30,8 @@ const STORED: Reply = { code: 250, enhanced: '2.0.0', text: 'stored in its Maild
 
 export class MaildirSlot implements Carrier {
   readonly #options: MaildirSlotOptions;
+  /** Of the attempt that is carried: recipients whose fate is known. */
+  #fates: RecipientFate[] = [];
   #open = true;
 
   constructor(options: MaildirSlotOptions) {
@@ -46,8 +50,9 @@ export class MaildirSlot implements Carrier {
     setImmediate(() => this.#options.onEvent({ kind: 'left' }));
   }
 
-  destroy(): void {
+  destroy(): readonly RecipientFate[] {
     this.#open = false;
+    return this.#fates;
   }
 
   sweep(): void {}
@@ -63,17 +68,16 @@ export class MaildirSlot implements Carrier {
   }
 
   async #storeAll(attempt: Attempt, { frame }: FrameRead & { kind: 'found' }): Promise<Outcome> {
-    const { checkpoints } = this.#options;
-    let passed: Promise<void> | undefined;
-    const pass = () => {
-      passed ??= new Promise((goOn) => checkpoints.pass(attempt, goOn));
-      return passed;
-    };
+    const pass = this.#passageOf(attempt);
     const fates: RecipientFate[] = [];
+    this.#fates = fates;
+    const positions = positionsOf(attempt.job, frame.envelope.forwardPaths.length);
     try {
-      for (const position of positionsOf(attempt.job, frame.envelope.forwardPaths.length)) {
+      for (const position of positions) {
         const pieces = () => new MailData(this.#options.cache, frame).pieces();
-        fates.push(await this.#storeOne(frame.envelope, position, pieces, pass));
+        const fate = await this.#storeOne(frame.envelope, position, pieces, pass);
+        if (fate === 'not passed') return notPassed(attempt, positions, fates);
+        fates.push(fate);
       }
     } catch (error) {
       if (error instanceof MailDataError) return dataTrouble(attempt.job, error.trouble);
@@ -82,12 +86,26 @@ export class MaildirSlot implements Carrier {
     return outcomeOf(attempt.job, fates, '');
   }
 
+  /** One checkpoint for all recipients, and a last look before each is stored. */
+  #passageOf(attempt: Attempt): () => Promise<'passed' | 'refused'> {
+    const { checkpoints, mayEnd } = this.#options;
+    let passage: Promise<'passed' | 'refused'> | undefined;
+    return async () => {
+      passage ??= new Promise((answer) => {
+        checkpoints.pass(attempt, { passed: () => answer('passed'), refused: () => answer('refused') });
+      });
+      if ((await passage) === 'refused' || !this.#open || !mayEnd()) return 'refused';
+      attempt.dot = 'out';
+      return 'passed';
+    };
+  }
+
   async #storeOne(
     envelope: Envelope,
     position: number,
     pieces: () => AsyncIterable<readonly Uint8Array[]>,
-    pass: () => Promise<void>,
-  ): Promise<RecipientFate> {
+    pass: () => Promise<'passed' | 'refused'>,
+  ): Promise<RecipientFate | 'not passed'> {
     const { template, hostname, gateway, now } = this.#options;
     const { queueId, acceptedAtMs, reversePath } = envelope;
     const forwardPath = envelope.forwardPaths[position]!;
@@ -98,8 +116,19 @@ export class MaildirSlot implements Carrier {
     const whole = prefixed(fields, pieces());
     const result = await gateway.store({ directory, fileName, pieces: whole, pass }, now());
     if (result.kind === 'delivered') return { position, kind: OutcomeKind.DELIVERED, reply: STORED };
+    if (result.kind === 'not passed') return result.kind;
     return { position, kind: OutcomeKind.DEFERRED, reply: refusalOf(result.code) };
   }
+}
+
+/** What is stored stays so; the rest is for whoever has the mail now. */
+function notPassed(attempt: Attempt, positions: readonly number[], fates: readonly RecipientFate[]): Outcome {
+  const returned = returnedUnsent(attempt.job, 'the mail is not to be stored by this attempt any more');
+  if (attempt.dot === 'ahead') return returned;
+  const rest = positions.slice(fates.length).map((position) => {
+    return { position, kind: OutcomeKind.DEFERRED, reply: returned.reply! };
+  });
+  return outcomeOf(attempt.job, [...fates, ...rest], '');
 }
 
 async function* prefixed(

@@ -21,7 +21,8 @@ async function* octetsOf(...pieces: string[]): AsyncGenerator<Uint8Array[]> {
 }
 
 function mailOf(directory: string, ...pieces: string[]) {
-  return { directory, fileName: '1.q_0.host', pieces: octetsOf(...pieces), pass: async () => {} };
+  const pass = async (): Promise<'passed' | 'refused'> => 'passed';
+  return { directory, fileName: '1.q_0.host', pieces: octetsOf(...pieces), pass };
 }
 
 describe('the Maildir gateway', () => {
@@ -42,10 +43,19 @@ describe('the Maildir gateway', () => {
     const seen: string[][] = [];
     const pass = async () => {
       seen.push(await readdir(join(root, 'new')), await readdir(join(root, 'tmp')));
+      return 'passed' as const;
     };
     await new MaildirGateway().store({ ...mailOf(root, 'x\r\n'), pass }, 0);
     expect(seen).toEqual([[], ['1.q_0.host']]);
     expect(await readdir(join(root, 'new'))).toEqual(['1.q_0.host']);
+  });
+
+  test('does not put a mail there whose checkpoint is refused, and leaves nothing of it behind', async () => {
+    const gateway = new MaildirGateway();
+    const pass = async () => 'refused' as const;
+    expect(await gateway.store({ ...mailOf(root, 'x\r\n'), pass }, 0)).toEqual({ kind: 'not passed' });
+    await gateway.close();
+    expect([await readdir(join(root, 'new')), await readdir(join(root, 'tmp'))]).toEqual([[], []]);
   });
 
   test('stores a repeated attempt once, even when a reader has moved the mail to cur/', async () => {

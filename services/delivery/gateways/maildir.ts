@@ -10,7 +10,11 @@ import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-export type MaildirResult = { kind: 'delivered' } | { kind: 'refused'; code: string };
+export type MaildirResult =
+  | { kind: 'delivered' }
+  | { kind: 'refused'; code: string }
+  /** The attempt may not put it there. */
+  | { kind: 'not passed' };
 
 export interface MaildirMail {
   /** Directory that holds tmp, new and cur; made when it is missing. */
@@ -18,8 +22,8 @@ export interface MaildirMail {
   readonly fileName: string;
   /** Octets of the mail, piece by piece; undefined at its end. Throws when they cannot be had. */
   readonly pieces: AsyncIterable<readonly Uint8Array[]>;
-  /** Resolves when the attempt may pass the point after which the mail is there. */
-  readonly pass: () => Promise<void>;
+  /** Whether the attempt may pass the point after which the mail is there. */
+  readonly pass: () => Promise<'passed' | 'refused'>;
 }
 
 const STAY_MS = 60_000;
@@ -36,7 +40,10 @@ export class MaildirGateway {
       const target = join(mail.directory, 'new', mail.fileName);
       if (await wasLinked(temporary, target)) return { kind: 'delivered' };
       await writeTemporary(mail, temporary);
-      await mail.pass();
+      if ((await mail.pass()) === 'refused') {
+        this.#leftovers.push({ path: temporary, sinceMs: nowMs });
+        return { kind: 'not passed' };
+      }
       await linkOnce(temporary, target);
       await this.#sync(join(mail.directory, 'new'));
       this.#leftovers.push({ path: temporary, sinceMs: nowMs });

@@ -22,7 +22,7 @@ last spans, takes 12 s at most.
 {{- $seconds = add $seconds (include "postrider.seconds" $drain.sessions | int64) -}}
 {{- end -}}
 {{- if eq .part "delivery" -}}
-{{- $seconds = add $seconds (include "postrider.seconds" $drain.attempts | int64) -}}
+{{- $seconds = add $seconds (include "postrider.seconds" $drain.attempts | int64) (include "postrider.seconds" $drain.dots | int64) -}}
 {{- end -}}
 {{- add $seconds 15 -}}
 {{- end -}}
