@@ -4,7 +4,7 @@ import { listen, onUnreadable, readMessage, type Unreadable } from './decoding.t
 import type { Incoming } from './link.ts';
 
 const NONSENSE = Buffer.from([0x0f, 0xff, 0xff, 0xff]);
-const ACK = { partition: 3, epoch: 4, attemptIds: ['a'], cancelled: [] };
+const ACK = { partition: 3, epoch: 4, attemptIds: ['a'], cancelled: [], adopted: [] };
 
 function watched(): Unreadable[] {
   const dropped: Unreadable[] = [];

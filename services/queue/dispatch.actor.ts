@@ -1,18 +1,31 @@
 // The attempts of one partition: makes jobs of work that a site has room for, hears what becomes of them, and knows
 // which worker has which, so that no outcome is lost and none is acted on twice.
 //
-// Fails: an outcome of an attempt that is not known (its mail is settled, or it was given up) is acknowledged; a fate
-// that it tells is believed. What is acted on is acknowledged only when it is stored.
-import type { InflightAttempt, Job, Outcome, OutcomeBatch } from '#proto/postrider/v1/job.ts';
+// Fails: of an attempt that is not known (its mail is settled, or it was given up) a fate is believed, and what may be a second copy
+// is counted as in doubt. What is acted on is acknowledged only when it is stored, and when it is stored that its checkpoint means
+// nothing any more.
+import { subjects } from '#libs/nats/layout.ts';
+import {
+  type InflightAttempt,
+  type Job,
+  type Outcome,
+  OutcomeAck,
+  type OutcomeBatch,
+} from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
+import { attemptIdOf } from './attempt-id.ts';
 import { type Attempt, AttemptLedger } from './attempts.ts';
+import type { OpenCheckpoint } from './checkpoint-ledger.ts';
+import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody, PendingAck } from './custody.ts';
+import { doubtfulPositions } from './doubt.ts';
 import { dispatchMailSpan, dueAtMsOf, traceOfAttempt } from './mail-span.ts';
 import type { MessageInput } from './message.machine.ts';
 import { resultsOf } from './outcome-results.ts';
 import { noteNextAttempt, startOutcomeSpan } from './outcome-span.ts';
 import type { PositionResult } from './recipient-steps.ts';
+import { SecondCopies } from './second-copies.ts';
 import type { WorkItem } from './site-desk.actor.ts';
 
 /** Work that waited for its site longer than this is routed again before it is sent. */
@@ -37,13 +50,25 @@ export class Dispatch {
   readonly attempts = new AttemptLedger();
   readonly #owner: DispatchOwner;
   readonly #context: QueueContext;
+  readonly #checkpoints: () => Pick<Checkpoints, 'end' | 'over'>;
+  readonly #secondCopies: SecondCopies;
   #attemptCount = 0;
-  /** Checkpoints of attempts that are not known yet: the partition is being opened. */
-  #earlyCheckpoints: Set<string> | undefined = new Set();
 
-  constructor(owner: DispatchOwner, context: QueueContext) {
+  /** The checkpoints are there as soon as the partition is claimed. */
+  constructor(
+    owner: DispatchOwner,
+    context: QueueContext,
+    checkpoints: () => Pick<Checkpoints, 'end' | 'over'>,
+  ) {
     this.#owner = owner;
     this.#context = context;
+    this.#checkpoints = checkpoints;
+    this.#secondCopies = new SecondCopies({ ...context, owner });
+  }
+
+  /** Number of the last attempt that was leased. */
+  get attemptCount(): number {
+    return this.#attemptCount;
   }
 
   /** Makes the job of waiting work, unless the mail moved on meanwhile. */
@@ -85,7 +110,7 @@ export class Dispatch {
     const dueAtMs = dueAtMsOf(message, positions, nowMs);
     dispatchMailSpan(custody, { siteKey, attempt: attempts + 1, nowMs, dueAtMs });
     return {
-      attemptId: `${message.queueId}.${this.#attemptCount.toString(36)}.${epoch.toString(36)}`,
+      attemptId: attemptIdOf({ queueId: message.queueId, number: this.#attemptCount, epoch }),
       queueId: message.queueId,
       partition: number,
       epoch,
@@ -108,14 +133,14 @@ export class Dispatch {
     return job;
   }
 
-  /** An attempt that a worker has from an earlier owner; nothing when its recipients have their fates. */
-  adopt(worker: string, running: InflightAttempt): void {
+  /** An attempt that a worker has from an earlier owner; false when it is not wanted: its recipients have their fates. */
+  adopt(worker: string, running: InflightAttempt): boolean {
+    if (this.attempts.get(running.attemptId) !== undefined) return true;
     const custody = this.#owner.find(running.queueId);
-    if (custody === undefined || this.attempts.get(running.attemptId) !== undefined) return;
-    const { recipients } = custody.message;
+    const recipients = custody?.message.recipients ?? [];
     const asked = running.recipients.length > 0 ? running.recipients : [...recipients.keys()];
     const positions = asked.filter((position) => recipients[position]?.phase === 'waiting');
-    if (positions.length === 0) return;
+    if (custody === undefined || positions.length === 0) return false;
     this.#owner.feed(custody, { kind: 'adopted', positions, siteKey: running.siteKey });
     // Whether it reads the pack is not known: it is safe to think so.
     custody.packReaders += 1;
@@ -127,23 +152,43 @@ export class Dispatch {
       origin: { kind: 'adopted' },
       sentAtMs: this.#context.now(),
       worker,
-      checkpointed: running.checkpointed || this.#earlyCheckpoints?.has(running.attemptId) === true,
+      checkpointed: running.checkpointed,
       readsPack: true,
       finished: false,
     });
+    return true;
   }
 
-  /** All that workers had of the partition is adopted. */
-  opened(): void {
-    this.#earlyCheckpoints = undefined;
+  /** Its checkpoint was left open by an earlier owner, and nobody has it: it may have delivered. */
+  doubt(checkpoint: OpenCheckpoint, custody: Custody): void {
+    const { attemptId } = checkpoint;
+    this.#secondCopies.count(attemptId);
+    this.#doubted(custody, { worker: '', attemptId }, doubtfulPositions(checkpoint, custody.message));
   }
 
-  checkpointed(attemptIds: readonly string[]): void {
+  /** Checkpoints of a worker; `isFresh` when they were passed behind our first fence. */
+  checkpointed(worker: string, attemptIds: readonly string[], isFresh: boolean): void {
     for (const id of attemptIds) {
       const attempt = this.attempts.get(id);
-      if (attempt !== undefined) attempt.checkpointed = true;
-      else this.#earlyCheckpoints?.add(id);
+      if (attempt === undefined) {
+        if (isFresh) this.#secondCopies.passed(id);
+        continue;
+      }
+      // Two workers have passed it: the job was sent again, and the first one had it after all.
+      if (attempt.checkpointed && attempt.worker !== '' && attempt.worker !== worker)
+        this.#secondCopies.count(id);
+      attempt.checkpointed = true;
+      if (attempt.worker === '') attempt.worker = worker;
     }
+  }
+
+  /** Marks what may have been delivered; the attempt is over when that is stored, or need not be. */
+  #doubted(custody: Custody, ack: PendingAck, positions: readonly number[]): void {
+    const before = custody.acks;
+    custody.acks = [...before, ack];
+    if (this.#owner.feed(custody, { kind: 'doubted', nowMs: this.#context.now(), positions })) return;
+    custody.acks = before;
+    this.acknowledge([ack]);
   }
 
   heard(batch: OutcomeBatch): void {
@@ -165,20 +210,20 @@ export class Dispatch {
   #finished(attempt: Attempt, worker: string, outcome: Outcome, nowMs: number): void {
     if (outcome.inDoubt) {
       attempt.checkpointed = true;
-      this.lost(attempt);
-      this.#context.acknowledge(this.#owner, worker, attempt.id);
+      this.#lose(attempt, worker);
       return;
     }
     const { custody, positions, origin } = attempt;
     const results = resultsOf(outcome, positions, this.#context.interned);
     this.#leaveSite(attempt, results !== 'returned');
     if (results === 'returned') {
-      this.attempts.remove(attempt.id);
-      this.#context.acknowledge(this.#owner, worker, attempt.id);
       const site = origin.kind === 'leased' ? origin.site : undefined;
+      this.acknowledge([{ worker, attemptId: attempt.id }]);
       this.#owner.feed(custody, { kind: 'returned', nowMs, positions, site });
     } else {
       attempt.finished = true;
+      // While it was out, an attempt that had been given up said that it had delivered.
+      this.#secondCopies.delivered(attempt.id, results, custody);
       for (const { result } of results) this.#context.counters.outcomes.count(result);
       const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
       this.#learn(custody, { worker, attemptId: attempt.id, span }, { kind: 'outcome', nowMs, results });
@@ -186,23 +231,41 @@ export class Dispatch {
     this.#unread(attempt);
   }
 
-  /** Its mail is settled, was tried anew, or is with another attempt: only the first leaves nothing to learn. */
+  /** Its mail is settled, was tried anew, or is with another attempt. */
   #late(worker: string, outcome: Outcome, nowMs: number): void {
-    const ack = { worker, attemptId: outcome.attemptId };
-    const custody = this.#owner.find(outcome.queueId);
-    if (custody === undefined) {
-      this.acknowledge([ack]);
-      return;
-    }
-    const { jobRecipients } = outcome;
-    const asked = jobRecipients.length > 0 ? jobRecipients : [...custody.message.recipients.keys()];
-    const results = resultsOf(outcome, asked, this.#context.interned);
-    // In doubt it was when it was given up.
-    if (results === 'returned' || outcome.inDoubt) this.acknowledge([ack]);
+    const { attemptId, queueId, jobRecipients } = outcome;
+    const ack = { worker, attemptId };
+    const custody = this.#owner.find(queueId);
+    const asked = jobRecipients.length > 0 ? jobRecipients : [...(custody?.message.recipients.keys() ?? [0])];
+    const results = outcome.inDoubt ? 'in doubt' : resultsOf(outcome, asked, this.#context.interned);
+    this.#secondCopies.heard(attemptId, results, custody);
+    if (custody === undefined || results === 'returned') this.acknowledge([ack]);
+    else if (results === 'in doubt') this.#doubted(custody, ack, asked);
     else {
       const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
       this.#learn(custody, { ...ack, span }, { kind: 'late', nowMs, results });
     }
+    if (custody !== undefined) this.#cancelRivals(custody);
+  }
+
+  /** Attempts that are out for nobody any more are stopped, if they have not passed their checkpoint. */
+  #cancelRivals(custody: Custody): void {
+    const { recipients } = custody.message;
+    for (const attempt of this.attempts.unfinished()) {
+      if (attempt.custody !== custody || attempt.worker === '' || attempt.checkpointed) continue;
+      const isWanted = attempt.positions.some((position) => {
+        const { phase, inDoubt } = recipients[position]!;
+        return phase === 'attempting' && !(inDoubt && this.#context.policy.inDoubt === 'hold');
+      });
+      if (!isWanted) this.cancel(attempt.worker, attempt.id);
+    }
+  }
+
+  /** Stops an attempt that nobody wants any more, if it has not passed its checkpoint. */
+  cancel(worker: string, attemptId: string): void {
+    const { number: partition, epoch } = this.#owner;
+    const message = { partition, epoch, attemptIds: [], cancelled: [attemptId], adopted: [] };
+    this.#context.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(message).finish());
   }
 
   /** The acknowledgement waits until what was learned is stored; at once when it was nothing. */
@@ -220,25 +283,60 @@ export class Dispatch {
     this.acknowledge([ack]);
   }
 
-  /** The worker that had the attempt is gone, or nobody ever had it. */
+  /** The worker that had the attempt is gone, or nobody ever had it; what it passed has been heard. */
   lost(attempt: Attempt): void {
-    const { now, onInDoubt } = this.#context;
-    const { custody, positions, checkpointed, origin } = attempt;
-    this.attempts.remove(attempt.id);
+    this.#lose(attempt, '');
+  }
+
+  /** `worker` waits to hear that it was acted on; nobody when it is "". */
+  #lose(attempt: Attempt, worker: string): void {
+    const { now, policy } = this.#context;
+    const { custody, id, positions, checkpointed, origin } = attempt;
     this.#leaveSite(attempt, false);
-    if (checkpointed) onInDoubt(custody.message.queueId, attempt.id);
+    if (checkpointed) this.#secondCopies.count(id);
+    else this.#secondCopies.lost(id);
     const site = origin.kind === 'leased' ? origin.site : undefined;
-    this.#owner.feed(custody, { kind: 'lost', nowMs: now(), positions, site, inDoubt: checkpointed });
+    const lost = { kind: 'lost', nowMs: now(), positions, site, inDoubt: checkpointed } as const;
+    const ack = { worker, attemptId: id };
+    // What is held is stored: the checkpoint must be found until then.
+    const before = custody.acks;
+    const waits = checkpointed && policy.inDoubt === 'hold';
+    if (waits) {
+      attempt.finished = true;
+      custody.acks = [...before, ack];
+    } else this.acknowledge([ack]);
+    const isFed = this.#owner.feed(custody, lost);
+    if (waits && !isFed) {
+      custody.acks = before;
+      this.acknowledge([ack]);
+    }
     this.#unread(attempt);
   }
 
-  /** These outcomes are stored: their attempts are over. */
+  /** What became of these attempts is stored with their mails, or nothing is to be. */
   acknowledge(acks: readonly PendingAck[]): void {
-    for (const { worker, attemptId, span } of acks) {
-      span?.end();
-      this.attempts.remove(attemptId);
-      this.#context.acknowledge(this.#owner, worker, attemptId);
+    for (const ack of acks) {
+      const attempt = this.attempts.get(ack.attemptId);
+      if (attempt?.origin.kind === 'adopted') this.#secondCopies.over(ack.attemptId);
+      this.attempts.remove(ack.attemptId);
+      this.#checkpoints().end(ack.attemptId, () => this.#acknowledged(ack));
     }
+  }
+
+  /** The mails of these attempts are settled, and that is stored: nothing else need be. */
+  settled(acks: readonly PendingAck[]): void {
+    for (const ack of acks) {
+      const attempt = this.attempts.get(ack.attemptId);
+      if (attempt?.origin.kind === 'adopted') this.#secondCopies.over(ack.attemptId);
+      this.attempts.remove(ack.attemptId);
+      this.#checkpoints().over(ack.attemptId);
+      this.#acknowledged(ack);
+    }
+  }
+
+  #acknowledged({ worker, attemptId, span }: PendingAck): void {
+    span?.end();
+    if (worker !== '') this.#context.acknowledge(this.#owner, worker, attemptId);
   }
 
   /** The partition is given up: its attempts take no room at the sites any more. */

@@ -14,7 +14,6 @@ const ANSWER: Wire<InflightAnswer> = {
 };
 
 const INFLIGHT_WAIT_MS = 2000;
-const ASK_TIMES_MAX = 5;
 
 export interface Asker {
   link: Pick<Link, 'scatterUntil'>;
@@ -37,22 +36,6 @@ export async function askInflight(
     return gathering.answers.length >= workers;
   });
   return gathering.answers;
-}
-
-/** The same, asked again until every worker that lives has answered; a busy one gets ten seconds. */
-export async function askAllInflight(
-  asker: Asker,
-  owner: { readonly number: number; readonly epoch: number },
-  liveWorkers: () => ReadonlySet<string>,
-): Promise<InflightAnswer[]> {
-  const answers = new Map<string, InflightAnswer>();
-  for (let asked = 0; asked < ASK_TIMES_MAX; asked++) {
-    for (const answer of await askInflight(asker, owner, liveWorkers().size)) {
-      answers.set(answer.worker, answer);
-    }
-    if ([...liveWorkers()].every((worker) => answers.has(worker))) break;
-  }
-  return [...answers.values()];
 }
 
 /** Puts the answers to one question together from their parts, in whatever order they come. */

@@ -1,7 +1,10 @@
 // Watches the attempts that are out: a job that nobody accepted is sent again, an attempt whose worker died is lost.
-// Neither is decided by silence alone: the live workers are asked first.
+// Neither is decided by silence alone: the live workers are asked first, and those that are gone are kept from passing any checkpoint of
+// what is given up.
 import type { Link } from '#libs/nats/link.ts';
+import { partsOfAttemptId } from './attempt-id.ts';
 import type { Attempt } from './attempts.ts';
+import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import type { Dispatch } from './dispatch.actor.ts';
 import { askInflight } from './inflight.ts';
@@ -12,12 +15,16 @@ import type { SiteDesk } from './site-desk.actor.ts';
  * any more (JOBS_LATE_MS of services/delivery and a heartbeat): it may run elsewhere.
  */
 const ACCEPT_WITHIN_MS = 3000;
+/** A worker that is gone may have got jobs that it did not accept any more; later ones it did not get. */
+const SEEN_FOR_MS = 600_000;
+const SEEN_MAX = 200;
 
 export interface LeasesOptions {
   link: Link;
   onTrouble: QueueContext['onTrouble'];
   desk: SiteDesk;
   dispatch: Dispatch;
+  checkpoints: () => Pick<Checkpoints, 'giveUp'>;
   now: () => number;
   liveWorkers: QueueContext['liveWorkers'];
   viewIsFresh: () => boolean;
@@ -27,6 +34,8 @@ export interface LeasesOptions {
 
 export class Leases {
   readonly #options: LeasesOptions;
+  /** When workers were last known to live, those seen last at the end. */
+  readonly #seen = new Map<string, number>();
   #asking = false;
 
   constructor(options: LeasesOptions) {
@@ -38,6 +47,7 @@ export class Leases {
     const { viewIsFresh, liveWorkers, dispatch } = this.#options;
     if (this.#asking || !viewIsFresh()) return;
     const workers = liveWorkers();
+    this.#see(workers, nowMs);
     const orphans = dispatch.attempts.ofLostWorkers(workers);
     // Without workers nobody can accept: jobs go again when one is there.
     const unaccepted = workers.size === 0 ? [] : dispatch.attempts.unaccepted(nowMs - ACCEPT_WITHIN_MS);
@@ -55,6 +65,8 @@ export class Leases {
     const workers = liveWorkers();
     const answers = await askInflight(this.#options, owner, workers.size);
     if (!viewIsFresh() || !owner.isOpen) return;
+    const concerned = [...orphans, ...unaccepted];
+    if (!(await this.#giveUpGone(concerned)) || !viewIsFresh() || !owner.isOpen) return;
     const answered = new Set(answers.map((answer) => answer.worker));
     const holder = new Map<string, string>();
     for (const answer of answers) {
@@ -62,11 +74,34 @@ export class Leases {
       for (const outcome of answer.unacknowledged) holder.set(outcome.attemptId, answer.worker);
     }
     for (const attempt of orphans) {
-      if (!attempt.finished && !answered.has(attempt.worker)) dispatch.lost(attempt);
+      const isGone = !answered.has(attempt.worker) && !liveWorkers().has(attempt.worker);
+      if (!attempt.finished && isGone) dispatch.lost(attempt);
     }
     // A worker that did not answer may have the job: wait until it answers or is gone.
     if ([...workers].some((worker) => !answered.has(worker))) return;
     for (const attempt of unaccepted) this.#again(attempt, holder.get(attempt.id));
+  }
+
+  #see(workers: ReadonlySet<string>, nowMs: number): void {
+    for (const worker of workers) {
+      this.#seen.delete(worker);
+      this.#seen.set(worker, nowMs);
+    }
+    for (const [worker, seenAtMs] of this.#seen) {
+      if (this.#seen.size <= SEEN_MAX && nowMs - seenAtMs < SEEN_FOR_MS) return;
+      this.#seen.delete(worker);
+    }
+  }
+
+  /** True when what workers that are gone passed of these attempts has been heard, and they pass no more of them. */
+  #giveUpGone(attempts: readonly Attempt[]): Promise<boolean> {
+    const { checkpoints, liveWorkers, owner } = this.#options;
+    const gone = new Set(attempts.map(({ worker }) => worker));
+    for (const worker of this.#seen.keys()) gone.add(worker);
+    for (const worker of ['', ...liveWorkers()]) gone.delete(worker);
+    const numbers = attempts.map(({ id }) => partsOfAttemptId(id));
+    const ours = numbers.filter(({ epoch }) => epoch === owner.epoch);
+    return checkpoints().giveUp([...gone], Math.max(0, ...ours.map(({ number }) => number)));
   }
 
   #again(attempt: Attempt, worker: string | undefined): void {
@@ -77,7 +112,7 @@ export class Leases {
       return;
     }
     const { origin } = attempt;
-    if (origin.kind === 'adopted') {
+    if (origin.kind === 'adopted' || attempt.checkpointed) {
       dispatch.lost(attempt);
       return;
     }

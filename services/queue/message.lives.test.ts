@@ -72,7 +72,8 @@ function possible({ message, moment, wakeAtMs }: Watched): Event[] {
     }
     events.push({ kind: 'lost', nowMs, positions: [position], site: SITES[position], inDoubt: false });
   }
-  for (const position of positionsIn(message, 'waiting', 'ready', 'routing', 'held')) {
+  for (const position of positionsIn(message, 'waiting', 'ready', 'routing', 'held', 'attempting')) {
+    events.push({ kind: 'doubted', nowMs, positions: [position] });
     for (const result of ['relayed', 'failed', 'deferred'] as const) {
       events.push({ kind: 'late', nowMs, results: [{ position, result, reply: SAID }] });
     }
@@ -161,7 +162,7 @@ function checkStep(before: Watched, after: Watched, event: Event, effects: Messa
 function essence({ message, moment, wakeAtMs }: Watched): string {
   const nowMs = MOMENTS[moment]!;
   const recipients = message.recipients.map((one) =>
-    [one.phase, one.fate, Math.min(one.attempts, 1), one.nextAttemptAtMs <= nowMs + 1000].join(),
+    [one.phase, one.fate, Math.min(one.attempts, 1), one.nextAttemptAtMs <= nowMs + 1000, one.inDoubt].join(),
   );
   recipients.sort();
   return [

@@ -296,6 +296,62 @@ describe('a message', () => {
     expect(late(1, 'relayed')).toEqual([]);
   });
 
+  test('believes a late success while another attempt is out, and whatever that one says', () => {
+    const { message, feed } = attempted();
+    const late = (result: 'relayed' | 'failed') =>
+      feed({ kind: 'late', nowMs: 7, results: [{ position: 0, result, reply: OK }] });
+    expect(late('failed')).toEqual([]);
+    expect(late('relayed')).toEqual([{ kind: 'settle' }]);
+    const results = [{ position: 0, result: 'deferred', reply: BUSY } as const];
+    expect(feed({ kind: 'outcome', nowMs: 8, results })).toEqual([]);
+    expect(message.recipients[0]).toMatchObject({ phase: 'done', fate: 'relayed' });
+  });
+
+  test('that is in doubt from elsewhere is marked, and goes on when the policy is to deliver again', () => {
+    const { message, feed } = attempted();
+    expect(feed({ kind: 'doubted', nowMs: 7, positions: [0, 5] })).toEqual([]);
+    expect(message.recipients[0]).toMatchObject({ phase: 'attempting', inDoubt: true });
+    expect(feed({ kind: 'returned', nowMs: 8, positions: [0], site: SITE })).toEqual([
+      { kind: 'requeue', site: SITE, positions: [0] },
+    ]);
+  });
+
+  test('that is in doubt from elsewhere is held where the policy says so, or when it comes back undelivered', () => {
+    const hold = { ...POLICY, inDoubt: 'hold' } as const;
+    const waiting = newMessage(['a.example', 'b.example']);
+    const feed = life(waiting, hold);
+    expect(feed({ kind: 'doubted', nowMs: 7, positions: [0] })[0]).toEqual({ kind: 'remember' });
+    expect(waiting.recipients.map(({ phase }) => phase)).toEqual(['held', 'waiting']);
+    waiting.recipients[1]!.fate = 'relayed';
+    expect(feed({ kind: 'doubted', nowMs: 7, positions: [1] })).toEqual([]);
+
+    const out = attempted(hold);
+    expect(out.feed({ kind: 'doubted', nowMs: 7, positions: [0] })).toEqual([]);
+    expect(out.feed({ kind: 'returned', nowMs: 8, positions: [0], site: SITE })).toEqual([
+      { kind: 'remember' },
+    ]);
+    expect(out.message.recipients[0]!.phase).toBe('held');
+    expect(out.feed({ kind: 'flushed', nowMs: 9, domain: '' })).toContainEqual({
+      kind: 'resolve',
+      domains: ['a.example'],
+    });
+    expect(out.message.recipients[0]).toMatchObject({ phase: 'routing', inDoubt: false });
+  });
+
+  test('that is in doubt while a report is under way is held behind it', () => {
+    const message = newMessage(['a.example', 'b.example']);
+    const feed = life(message, { ...POLICY, inDoubt: 'hold' });
+    feed({ kind: 'due', nowMs: 0 });
+    const routes = new Map([
+      ['a.example', { kind: 'failed', reply: GONE } as const],
+      ['b.example', { kind: 'deferred', reply: BUSY } as const],
+    ]);
+    feed({ kind: 'routed', nowMs: 0, routes });
+    expect(feed({ kind: 'doubted', nowMs: 7, positions: [1] })).toEqual([{ kind: 'remember' }]);
+    expect(feed({ kind: 'reported', nowMs: 8 })).toEqual([{ kind: 'remember' }]);
+    expect(message.recipients.map(({ phase }) => phase)).toEqual(['done', 'held']);
+  });
+
   test('believes a late success while a report is under way, but no failure that is not in it', () => {
     const message = newMessage(['a.example', 'b.example']);
     const feed = life(message);

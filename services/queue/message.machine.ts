@@ -11,14 +11,14 @@
 // Invariants:
 //  M1  A message is settled only when every recipient is done (promise 2).
 //  M2  A failed or expired recipient becomes done only after its DSN is stored, or when the reverse-path is null.
-//  M3  At most one attempt is out for a recipient; a fate once given never changes.
+//  M3  At most one attempt is wanted for a recipient; a fate once given never changes.
 //  M4  Every message has a wake-up at its next attempt or review (delay warning, expiry), whichever is first; except one
 //      that is settled, being reported, wholly held, or young and active.
 //  M5  What must not be forgotten (a deferral, a partial success, a hold) is followed by `remember`.
 //  M6  A failure is reported as soon as no answer of a worker or the resolver is awaited.
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
-import type { Message } from './message.ts';
+import type { Message, Recipient } from './message.ts';
 import {
   duePositions,
   isExpired,
@@ -58,12 +58,14 @@ export type MessageInput =
   /** A running attempt of an earlier owner. */
   | { kind: 'adopted'; positions: readonly number[]; siteKey: string }
   | { kind: 'outcome'; nowMs: number; results: readonly PositionResult[] }
-  /** The outcome of an attempt that was given up: only a fate is believed. */
+  /** The outcome of an attempt that was given up, or that nobody here knew: only a fate is believed. */
   | { kind: 'late'; nowMs: number; results: readonly PositionResult[] }
   /** The worker gave the job back unstarted. */
   | { kind: 'returned'; nowMs: number; positions: readonly number[]; site: Site | undefined }
   /** The worker died with the attempt; inDoubt when its checkpoint had been passed. */
   | { kind: 'lost'; nowMs: number; positions: readonly number[]; site: Site | undefined; inDoubt: boolean }
+  /** An attempt that is not out any more, or that nobody here knew, may have delivered these. */
+  | { kind: 'doubted'; nowMs: number; positions: readonly number[] }
   /** Ready for so long that the route may have changed. */
   | { kind: 'rerouted'; positions: readonly number[] }
   | { kind: 'reported'; nowMs: number };
@@ -110,6 +112,8 @@ export function receive(message: Message, input: MessageInput, policy: MessagePo
       return whenReturned(message, input, policy);
     case 'lost':
       return whenLost(message, input, policy);
+    case 'doubted':
+      return whenDoubted(message, input, policy);
     case 'rerouted':
       return startRouting(message, input.positions);
     case 'reported':
@@ -170,7 +174,10 @@ function flush(
   const positions: number[] = [];
   message.recipients.forEach((recipient, position) => {
     const asked = domain === '' || recipient.domain === domain;
-    if (asked && (recipient.phase === 'waiting' || recipient.phase === 'held')) positions.push(position);
+    if (!asked || (recipient.phase !== 'waiting' && recipient.phase !== 'held')) return;
+    positions.push(position);
+    // Who wants it tried has decided what the doubt was held for.
+    recipient.inDoubt = false;
   });
   return positions.length === 0 ? NOTHING : start(message, positions, nowMs, policy);
 }
@@ -243,7 +250,7 @@ function whileAttempting(
   return heard === 0 ? NOTHING : restOrRemember(message, nowMs, policy);
 }
 
-/** What is said to be done must not be done again, even by a worker that was thought dead (M3). */
+/** What is said to be done must not be done again, even by a worker that was thought dead, and even while another tries (M3). */
 function learnLate(
   message: Message,
   { results, nowMs }: MessageInput & { kind: 'late' },
@@ -252,10 +259,8 @@ function learnLate(
   let learned = 0;
   for (const one of results) {
     const recipient = message.recipients[one.position];
-    const open = recipient !== undefined && recipient.fate === 'none' && recipient.phase !== 'attempting';
-    // A failure heard while a report is under way would not be in it (M2): the next attempt will tell it again.
-    const believed = one.result !== 'deferred' && !(one.result === 'failed' && message.phase === 'reporting');
-    if (!open || !believed) continue;
+    if (recipient === undefined || recipient.fate !== 'none' || !isBelieved(message, recipient, one))
+      continue;
     learned += 1;
     recipient.inDoubt = false;
     recipient.lastAttemptAtMs = nowMs;
@@ -265,13 +270,22 @@ function learnLate(
   return message.phase === 'reporting' ? [{ kind: 'remember' }] : restOrRemember(message, nowMs, policy);
 }
 
+/** Of one that was given up. */
+function isBelieved(message: Message, recipient: Recipient, { result }: PositionResult): boolean {
+  if (result === 'delivered' || result === 'relayed') return true;
+  // The attempt that is out, or the next one, will tell a failure again; in a report that is under way it would not be (M2).
+  return result === 'failed' && recipient.phase !== 'attempting' && message.phase !== 'reporting';
+}
+
 function whenReturned(
   message: Message,
   { positions, site, nowMs }: MessageInput & { kind: 'returned' },
   policy: MessagePolicy,
 ): MessageEffect[] {
-  const back = attempting(message, positions);
-  if (back.length === 0) return NOTHING;
+  const all = attempting(message, positions);
+  const back = all.filter((position) => !holdDoubted(message, position, policy));
+  if (all.length === 0) return NOTHING;
+  if (back.length === 0) return restOrRemember(message, nowMs, policy);
   const again = toSite(message, back, site, 'requeue');
   if (owesReport(message)) return restOrRemember(message, nowMs, policy);
   const isYoung = nowMs < message.acceptedAtMs + YOUNG_MS;
@@ -285,14 +299,35 @@ function whenLost(
 ): MessageEffect[] {
   const positions = attempting(message, lost.positions);
   if (positions.length === 0) return NOTHING;
-  const isHeld = lost.inDoubt && policy.inDoubt === 'hold';
+  if (lost.inDoubt) for (const position of positions) message.recipients[position]!.inDoubt = true;
+  const again = positions.filter((position) => !holdDoubted(message, position, policy));
+  const effects = again.length === 0 ? NOTHING : toSite(message, again, lost.site, 'enqueue');
+  return again.length === 0 || owesReport(message) ? restOrRemember(message, lost.nowMs, policy) : effects;
+}
+
+/** What is out goes on; it is held when it comes back without having delivered. */
+function whenDoubted(
+  message: Message,
+  { positions, nowMs }: MessageInput & { kind: 'doubted' },
+  policy: MessagePolicy,
+): MessageEffect[] {
+  let held = 0;
   for (const position of positions) {
-    const recipient = message.recipients[position]!;
-    recipient.inDoubt ||= lost.inDoubt;
-    if (isHeld) recipient.phase = 'held';
+    const recipient = message.recipients[position];
+    if (recipient === undefined || recipient.fate !== 'none') continue;
+    recipient.inDoubt = true;
+    if (recipient.phase !== 'attempting' && holdDoubted(message, position, policy)) held += 1;
   }
-  const again = isHeld ? NOTHING : toSite(message, positions, lost.site, 'enqueue');
-  return isHeld || owesReport(message) ? restOrRemember(message, lost.nowMs, policy) : again;
+  if (held === 0) return NOTHING;
+  return message.phase === 'reporting' ? [{ kind: 'remember' }] : restOrRemember(message, nowMs, policy);
+}
+
+/** True when only an operator may have it tried again: it may have been delivered, and the policy wants no duplicate. */
+function holdDoubted(message: Message, position: number, policy: MessagePolicy): boolean {
+  const recipient = message.recipients[position]!;
+  if (!recipient.inDoubt || policy.inDoubt !== 'hold') return false;
+  recipient.phase = 'held';
+  return true;
 }
 
 /** Back to where it waited before; the site of an attempt that an earlier owner began is not known any more. */

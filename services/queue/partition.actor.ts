@@ -7,8 +7,9 @@ import { listen } from '#libs/nats/decoding.ts';
 import { spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { LinkSubscription } from '#libs/nats/link.ts';
 import { Follower, type StoredRecord } from '#libs/nats/reading.ts';
-import { Checkpoint, type Job, OutcomeBatch } from '#proto/postrider/v1/job.ts';
+import { type Job, OutcomeBatch } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
+import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import { type Custody, takeAcks, takeReportPacks } from './custody.ts';
 import { Dispatch, type DispatchOwner } from './dispatch.actor.ts';
@@ -18,13 +19,15 @@ import { endMailSpan, startMailSpan } from './mail-span.ts';
 import { Mails } from './mails.ts';
 import { type MessageEffect, type MessageInput, type RouteResult, receive } from './message.machine.ts';
 import { abandonOutcomeSpans } from './outcome-span.ts';
+import { makeWriters } from './partition-writers.ts';
 import { readRecipients } from './recipients-read.ts';
-import { Remember } from './remember.actor.ts';
-import { Reports } from './reports.actor.ts';
+import type { Remember } from './remember.actor.ts';
+import type { Reports } from './reports.actor.ts';
 import { type Restored, restore } from './restore.ts';
 import { SettleLog } from './settle-log.actor.ts';
 import type { Leaser, WorkItem } from './site-desk.actor.ts';
 import { claim, indexOf, isStillOwner } from './takeover.ts';
+import { Unheard } from './unheard.actor.ts';
 
 const WAKE_UPS_PER_TICK = 2000;
 const STAYING_PER_TICK = 1000;
@@ -43,6 +46,8 @@ export class Partition implements DispatchOwner, Leaser {
   readonly #settleLog: SettleLog;
   readonly #dispatch: Dispatch;
   readonly #leases: Leases;
+  #checkpoints!: Checkpoints;
+  #unheard: Unheard | undefined;
   #remember!: Remember;
   #reports!: Reports;
   #follower: Follower | undefined;
@@ -63,7 +68,7 @@ export class Partition implements DispatchOwner, Leaser {
         context.onTrouble(reason);
       },
       onDurable: (custodies, acks) => {
-        this.#dispatch.acknowledge(acks);
+        this.#dispatch.settled(acks);
         for (const custody of custodies) if (custody.message.phase === 'settled') this.#lineStored(custody);
       },
     });
@@ -72,8 +77,9 @@ export class Partition implements DispatchOwner, Leaser {
       interned: context.interned,
       stream: this.#stream,
     });
-    this.#dispatch = new Dispatch(this, context);
-    this.#leases = new Leases({ ...context, owner: this, dispatch: this.#dispatch });
+    const checkpoints = () => this.#checkpoints;
+    this.#dispatch = new Dispatch(this, context, checkpoints);
+    this.#leases = new Leases({ ...context, owner: this, dispatch: this.#dispatch, checkpoints });
   }
 
   get #stream(): string {
@@ -95,26 +101,30 @@ export class Partition implements DispatchOwner, Leaser {
     this.epoch = claimed.epoch;
     this.#subscribe();
     this.#startWriters();
-    const restored = await restore(this, this.#dispatch, this.#settleLog, this.#context);
-    if (!this.#isOpening()) return false;
+    if ((await this.#checkpoints.fence()) !== 'fenced' || !this.#isNow('opening')) return false;
+    const restored = await restore(this, this.#checkpoints, this.#settleLog, this.#context);
+    if (!this.#isNow('opening')) return false;
     this.phase = 'open';
     this.#goOn(restored);
+    await this.#checkpoints.follow();
     await this.#follower?.start();
     return true;
   }
 
-  /** As a call: it may have changed while we waited. */
-  #isOpening(): boolean {
-    return this.phase === 'opening';
-  }
-
   #goOn(restored: Restored): void {
     this.#knownReports = restored.reports;
-    for (const batch of this.#early.splice(0)) this.#dispatch.heard(batch);
-    for (const { worker, unacknowledged } of restored.answers) {
-      this.#dispatch.heard({ worker, accepted: [], outcomes: unacknowledged, sites: [] });
-    }
-    for (const custody of [...this.mails.all()]) this.wake(custody);
+    this.#unheard = new Unheard({
+      owner: this,
+      dispatch: this.#dispatch,
+      checkpoints: this.#checkpoints,
+      context: this.#context,
+      endedAttempts: restored.endedAttempts,
+      start: (custody) => {
+        if (this.mails.get(custody.message.queueId) === custody) this.wake(custody);
+      },
+    });
+    this.#unheard.begin(restored.answers, this.#early.splice(0), this.mails.all());
+    for (const custody of this.mails.all()) this.onPackUnread(custody);
     const query = {
       stream: this.#stream,
       subject: subjects.spool(this.number),
@@ -135,11 +145,6 @@ export class Partition implements DispatchOwner, Leaser {
           else this.#dispatch.heard(batch);
         },
       }),
-      listen(link, {
-        subject: subjects.checkpoint(this.number),
-        wire: Checkpoint,
-        onMessage: ({ attemptIds }) => this.#dispatch.checkpointed(attemptIds),
-      }),
     ];
   }
 
@@ -154,49 +159,22 @@ export class Partition implements DispatchOwner, Leaser {
   }
 
   #startWriters(): void {
-    const context = this.#context;
-    this.#remember = new Remember({
-      ...context,
-      partition: this.number,
-      epoch: this.epoch,
-      onStored: (custody, { acks, reportPacks }) => {
-        this.#unpin(reportPacks);
-        this.onPackUnread(custody);
-        this.#dispatch.acknowledge(acks);
-      },
-      onForgotten: (custody, { acks, reportPacks }) => {
-        this.#unpin(reportPacks);
-        this.#dispatch.acknowledge(acks);
-        dropChunks(context.erasure, custody);
-      },
-      onMissing: ({ message }) =>
-        context.onTrouble(`the content of ${message.queueId} is gone: it cannot leave its pack`),
+    const { checkpoints, remember, reports } = makeWriters({
+      owner: this,
+      dispatch: this.#dispatch,
+      settleLog: this.#settleLog,
+      context: this.#context,
+      knownReport: (queueId) => this.#knownReports.get(queueId),
       onFenced: () => this.#drop('another instance owns the partition'),
     });
-    this.#reports = new Reports({
-      ...context,
-      partition: this.number,
-      expireAfterMs: context.policy.expireAfterMs,
-      payloadMax: () => context.link.payloadMax,
-      storedReport: (queueId) => this.mails.get(queueId)?.packSequence ?? this.#knownReports.get(queueId),
-      onStored: ({ custody, report }, packs) => {
-        context.counters.reports.add(packs.length, { report });
-        const inPacks = packs.filter((pack) => pack > 0);
-        for (const pack of inPacks) this.#settleLog.ledger.pin(pack);
-        custody.reportPacks = [...custody.reportPacks, ...inPacks];
-        this.feed(custody, { kind: 'reported', nowMs: context.now() });
-      },
-    });
-  }
-
-  /** What is stored of the mail says that it was reported: its reports may go their way. */
-  #unpin(reportPacks: readonly number[]): void {
-    for (const pack of reportPacks) this.#settleLog.ledger.unpin(pack);
+    this.#checkpoints = checkpoints;
+    this.#remember = remember;
+    this.#reports = reports;
   }
 
   #lineStored(custody: Custody): void {
     if (custody.isStored) return;
-    this.#unpin(takeReportPacks(custody));
+    this.#settleLog.unpin(takeReportPacks(custody));
     dropChunks(this.#context.erasure, custody);
   }
 
@@ -315,6 +293,7 @@ export class Partition implements DispatchOwner, Leaser {
   }
 
   #flush(): void {
+    this.#checkpoints.flush();
     for (const writer of [this.#settleLog, this.#remember, this.#reports]) {
       writer.flush().catch((error: Error) => this.#drop(`a store failed: ${error.message}`));
     }
@@ -323,7 +302,9 @@ export class Partition implements DispatchOwner, Leaser {
   /** Called once a second. */
   async sweep(nowMs: number): Promise<void> {
     if (this.phase !== 'open') return;
+    await this.#unheard?.sweep();
     await this.#leases.sweep(nowMs);
+    await this.#checkpoints.trim();
     await this.#settleLog.trim(nowMs);
   }
 
@@ -332,6 +313,7 @@ export class Partition implements DispatchOwner, Leaser {
     if (this.phase !== 'open') return;
     const owner = await isStillOwner(this.#context.direct, this.number, this.epoch);
     if (owner === 'no') this.#drop('another instance owns the partition');
+    else await this.#checkpoints.verify();
   }
 
   /** Stores what is known and gives the partition up. */
@@ -340,8 +322,9 @@ export class Partition implements DispatchOwner, Leaser {
     this.phase = 'closing';
     await this.#follower?.stop();
     const deadlineMs = this.#context.now() + CLOSE_WITHIN_MS;
-    const isBusy = () => !this.#settleLog.idle || !this.#remember.idle || !this.#reports.idle;
-    while (isBusy() && this.#context.now() < deadlineMs && this.#isStillOurs()) {
+    const writers = [this.#settleLog, this.#remember, this.#reports, this.#checkpoints];
+    const isBusy = () => writers.some((writer) => !writer.idle);
+    while (isBusy() && this.#context.now() < deadlineMs && !this.#isNow('gone')) {
       this.#flush();
       await new Promise((done) => setTimeout(done, CLOSE_CHECK_MS));
     }
@@ -354,8 +337,8 @@ export class Partition implements DispatchOwner, Leaser {
   }
 
   /** As a call: it may have changed while we waited. */
-  #isStillOurs(): boolean {
-    return this.phase !== 'gone';
+  #isNow(phase: PartitionPhase): boolean {
+    return this.phase === phase;
   }
 
   #drop(reason: string | undefined): void {
@@ -363,6 +346,7 @@ export class Partition implements DispatchOwner, Leaser {
     this.phase = 'gone';
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     void this.#follower?.stop();
+    this.#checkpoints?.stop();
     this.#dispatch.drop();
     this.#context.desk.withdraw(this);
     for (const custody of this.mails.all()) {
@@ -373,12 +357,13 @@ export class Partition implements DispatchOwner, Leaser {
   }
 
   /** For gauges and the operator's list. */
-  counts(): { mails: number; attempts: number; openPacks: number; remembering: number } {
+  counts() {
     return {
       mails: this.mails.size,
       attempts: this.#dispatch.attempts.size,
       openPacks: this.#settleLog.ledger.openPacks,
       remembering: this.phase === 'opening' ? 0 : this.#remember.waiting,
+      ending: this.#checkpoints?.ending ?? 0,
     };
   }
 }

@@ -183,7 +183,13 @@ export class Queue {
     }
     for (const { owner, worker, attemptIds } of batches.values()) {
       const { number: partition, epoch } = owner;
-      const payload = OutcomeAck.encode({ partition, epoch, attemptIds, cancelled: [] }).finish();
+      const payload = OutcomeAck.encode({
+        partition,
+        epoch,
+        attemptIds,
+        cancelled: [],
+        adopted: [],
+      }).finish();
       this.#context.link.publish(subjects.outcomeAck(worker), payload);
     }
   }

@@ -9,6 +9,7 @@ import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
 import { type Draft, type RecordWriter, type Stored, troubleText } from '#libs/nats/records.ts';
 import { Aside } from './aside.ts';
+import { suffixOf } from './attempt-id.ts';
 import { type Custody, type PendingAck, takeAcks, takeReportPacks, UNSURE } from './custody.ts';
 import type { Erasure } from './erasure.actor.ts';
 import { stateOf } from './message.ts';
@@ -180,7 +181,9 @@ export class Remember {
     const subject = subjects.mail(partition, message.queueId);
     if (message.phase === 'settled') return { subject, payload: SETTLED, id: '', fence };
     try {
-      const { payload, headers } = encodeState({ ...stateOf(message), ref: custody.copy ?? message.ref });
+      const endedAttempts = custody.acks.map(({ attemptId }) => suffixOf(attemptId));
+      const ref = custody.copy ?? message.ref;
+      const { payload, headers } = encodeState({ ...stateOf(message), ref, endedAttempts });
       return { subject, payload, id: '', fence, ...(headers !== undefined && { headers }) };
     } catch (error) {
       this.#putAside(custody, `its state cannot be made: ${(error as Error).message}`);

@@ -1,19 +1,25 @@
 // Builds the mails of a partition that was just claimed from what is stored and from what the workers say.
 //
+// The order matters. Our fence is written before the workers are asked: no attempt that they do not tell of sends its final dot
+// afterwards. They are asked before the settle log is read: an outcome that the old owner acknowledged before a worker answered is
+// stored already, and one that it acknowledged later is in the worker's answer.
+//
 // Fails: throws when JetStream does not let it read everything; what it cannot understand stays as it is, with a word.
 import { subjects } from '#libs/nats/layout.ts';
 import type { InflightAnswer } from '#proto/postrider/v1/job.ts';
+import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
-import type { Dispatch } from './dispatch.actor.ts';
-import { askAllInflight } from './inflight.ts';
+import { askInflight } from './inflight.ts';
 import type { Mails } from './mails.ts';
 import { readRecipients } from './recipients-read.ts';
 import type { SettleLog } from './settle-log.actor.ts';
 import { type Loaded, load } from './takeover.ts';
 
 export interface Restored {
-  /** What the workers said; their outcomes are still to be heard. */
+  /** What the workers said, to be acted on when the partition is open. */
   answers: InflightAnswer[];
+  /** Attempts whose outcome is in the stored state of their mail: suffixes by queue id. */
+  endedAttempts: ReadonlyMap<string, readonly string[]>;
   /** Packs of the mails with a null reverse-path, by queue id: reports that were made are among them. */
   reports: ReadonlyMap<string, number>;
   /** Where the partition's packs go on. */
@@ -28,23 +34,23 @@ export interface RestoreOwner {
 
 export async function restore(
   owner: RestoreOwner,
-  dispatch: Dispatch,
+  checkpoints: Pick<Checkpoints, 'load'>,
   settleLog: SettleLog,
   context: QueueContext,
 ): Promise<Restored> {
-  const answers = await askAllInflight(context, owner, context.liveWorkers);
+  const answers = await askInflight(context, owner, context.liveWorkers().size);
   const loaded = await load(context, owner.number);
+  await checkpoints.load();
   for (const trouble of loaded.troubles) context.onTrouble(trouble);
   const claims = { subject: subjects.owner(owner.number), sequence: owner.epoch, isSettled: false };
   for (const overruled of [claims, ...loaded.overruled]) context.erasure.add(overruled);
   const reports = addLoaded(loaded, owner.mails, settleLog, context);
   await readUnlisted(owner.mails, context);
-  for (const answer of answers) adopt(dispatch, answer);
-  dispatch.opened();
-  for (const custody of owner.mails.all()) {
-    if (custody.isStored) settleLog.add(custody, []);
+  const endedAttempts = new Map<string, readonly string[]>();
+  for (const { queueId, endedAttempts: ended } of loaded.states) {
+    if (ended.length > 0) endedAttempts.set(queueId, ended);
   }
-  return { answers, reports, nextSequence: loaded.nextSequence };
+  return { answers, endedAttempts, reports, nextSequence: loaded.nextSequence };
 }
 
 function addLoaded(
@@ -75,13 +81,5 @@ function addLoaded(
 async function readUnlisted(mails: Mails, context: QueueContext): Promise<void> {
   for (const custody of mails.all()) {
     if (custody.message.recipients.length === 0) await readRecipients(custody, context);
-  }
-}
-
-function adopt(dispatch: Dispatch, { worker, running, unacknowledged }: InflightAnswer): void {
-  for (const one of running) dispatch.adopt(worker, one);
-  for (const { attemptId, queueId, jobRecipients } of unacknowledged) {
-    const over = { attemptId, queueId, recipients: jobRecipients, siteKey: '', checkpointed: true };
-    dispatch.adopt(worker, over);
   }
 }

@@ -61,6 +61,11 @@ export class SettleLog {
     this.#custodies.push(custody);
   }
 
+  /** It is stored that the mail of these reports says so: they may go their way. */
+  unpin(reportPacks: readonly number[]): void {
+    for (const pack of reportPacks) this.ledger.unpin(pack);
+  }
+
   get idle(): boolean {
     return !this.#hasWork() && this.#writing === undefined;
   }

@@ -96,7 +96,7 @@ export class DeliveryOwner {
 
   /** Says that outcomes were acted on. */
   acknowledge(worker: string, attemptIds: string[]): void {
-    const ack = { partition: this.#partition, epoch: this.epoch, attemptIds, cancelled: [] };
+    const ack = { partition: this.#partition, epoch: this.epoch, attemptIds, cancelled: [], adopted: [] };
     this.#options.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(ack).finish());
   }
 
@@ -113,7 +113,13 @@ export class DeliveryOwner {
 
   /** Says that attempts are not wanted any more. */
   cancel(worker: string, attemptIds: string[]): void {
-    const ack = { partition: this.#partition, epoch: this.epoch, attemptIds: [], cancelled: attemptIds };
+    const ack = {
+      partition: this.#partition,
+      epoch: this.epoch,
+      attemptIds: [],
+      cancelled: attemptIds,
+      adopted: [],
+    };
     this.#options.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(ack).finish());
   }
 

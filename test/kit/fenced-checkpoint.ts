@@ -15,8 +15,11 @@ interface KnownFence {
   fence: Fence;
 }
 
-/** Number of the attempt among those of its owner; it stands in its id. */
-const numberOf = (attemptId: string) => Number.parseInt(attemptId.split('.').at(-2)!, 36);
+/** Number of the attempt among those of its owner, and whether that is an earlier one than the one of `epoch`; both stand in its id. */
+function numberOf(attemptId: string, epoch: number): { number: number; isEarlier: boolean } {
+  const [, number = '0', owner = '0'] = attemptId.split('.');
+  return { number: Number.parseInt(number, 36), isEarlier: Number.parseInt(owner, 36) < epoch };
+}
 
 export class FencedCheckpoints {
   readonly #link: Link;
@@ -54,8 +57,9 @@ export class FencedCheckpoints {
 
   #isFenced({ attemptId, epoch }: Pick<Job, 'attemptId' | 'epoch'>, fence: Fence): boolean {
     if (fence.epoch !== epoch) return fence.epoch > epoch;
-    const number = numberOf(attemptId);
-    return fence.excluded.some(({ worker, through }) => worker === this.#link.instance && number <= through);
+    const { number, isEarlier } = numberOf(attemptId, epoch);
+    const mine = fence.excluded.filter(({ worker }) => worker === this.#link.instance);
+    return mine.some(({ through }) => isEarlier || number <= through);
   }
 
   async #read(partition: number): Promise<KnownFence | undefined> {

@@ -171,8 +171,16 @@ export class FakeWorker {
     }).finish();
   }
 
-  #acked({ partition, epoch, attemptIds }: OutcomeAck): void {
+  #acked({ partition, epoch, attemptIds, cancelled, adopted }: OutcomeAck): void {
     if (epoch < (this.#epochs.get(partition) ?? 0)) return;
+    for (const id of adopted) {
+      const running = this.#running.get(id);
+      if (running !== undefined) running.job.epoch = epoch;
+    }
+    for (const id of cancelled) {
+      const running = this.#running.get(id);
+      if (running?.checkpointed === false) this.finish(running.job, 'RETURNED');
+    }
     for (const id of attemptIds) {
       // An outcome that was told twice is acknowledged twice.
       if (this.unacknowledged.delete(id)) this.acknowledged.push(id);

@@ -160,6 +160,8 @@ export interface OutcomeAck {
    * ends as returned; one that has goes on.
    */
   cancelled: string[];
+  /** Attempts of earlier owners that the worker told of and may go on with: they pass their checkpoints as attempts of this epoch. */
+  adopted: string[];
 }
 
 /**
@@ -937,7 +939,7 @@ export const SiteStatus: MessageFns<SiteStatus> = {
 };
 
 function createBaseOutcomeAck(): OutcomeAck {
-  return { partition: 0, epoch: 0, attemptIds: [], cancelled: [] };
+  return { partition: 0, epoch: 0, attemptIds: [], cancelled: [], adopted: [] };
 }
 
 export const OutcomeAck: MessageFns<OutcomeAck> = {
@@ -953,6 +955,9 @@ export const OutcomeAck: MessageFns<OutcomeAck> = {
     }
     for (const v of message.cancelled) {
       writer.uint32(34).string(v!);
+    }
+    for (const v of message.adopted) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -1000,6 +1005,14 @@ export const OutcomeAck: MessageFns<OutcomeAck> = {
             }
 
             message.cancelled.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.adopted.push(reader.string());
             continue;
           }
         }

@@ -1,0 +1,24 @@
+// The parts of an attempt's id, "<queue id>.<number in its owner, base 36>.<epoch of the owner, base 36>". Pure.
+
+export interface AttemptId {
+  queueId: string;
+  number: number;
+  epoch: number;
+}
+
+const RADIX = 36;
+
+export function attemptIdOf({ queueId, number, epoch }: AttemptId): string {
+  return `${queueId}.${number.toString(RADIX)}.${epoch.toString(RADIX)}`;
+}
+
+/** Zeros for what is not there: such an id is nobody's. */
+export function partsOfAttemptId(attemptId: string): AttemptId {
+  const [queueId = '', number = '0', epoch = '0'] = attemptId.split('.');
+  return { queueId, number: Number.parseInt(number, RADIX), epoch: Number.parseInt(epoch, RADIX) };
+}
+
+/** What stands behind the queue id: enough beside the mail's own record. */
+export function suffixOf(attemptId: string): string {
+  return attemptId.slice(attemptId.indexOf('.') + 1);
+}

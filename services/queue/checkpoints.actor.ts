@@ -1,0 +1,316 @@
+// What is stored of the attempts of one partition that may have sent their final dot: the owner's side. Fences earlier owners
+// and workers that were given up, follows the checkpoints of all workers, and says which attempts are over.
+//
+// A worker sends a final dot only when its checkpoint is stored behind the newest fence of the partition, and the fence
+// says neither that the attempt's owner was replaced nor that the worker was given up. So whoever has written a fence and has then
+// read all checkpoints knows every dot that may be out: what is not among them never will be.
+//
+// Fails: nothing is given up while JetStream does not answer. A fence of a newer owner ends the ownership (`onFenced`). A stream
+// that began anew (NATS lost its memory) gets our fence again, and the checkpoints that we still know.
+import { readMessage } from '#libs/nats/decoding.ts';
+import { lastRecord } from '#libs/nats/direct-get.ts';
+import { CHECKPOINTS_STREAM, subjects } from '#libs/nats/layout.ts';
+import type { Link } from '#libs/nats/link.ts';
+import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
+import type { RecordWriter } from '#libs/nats/records.ts';
+import { purgeBelow } from '#libs/nats/trimming.ts';
+import { Checkpoint, type Exclusion, Fence } from '#proto/postrider/v1/job.ts';
+import { CheckpointLedger, type OpenCheckpoint } from './checkpoint-ledger.ts';
+import { GrowingPause } from './pause-growing.ts';
+
+const STREAM = CHECKPOINTS_STREAM;
+const STORE_WAIT_MS = 5000;
+const CATCH_UP_WAIT_MS = 5000;
+const PAUSE = { firstMs: 100, lastMs: 2000 };
+/** Attempts in one record: far below the payload limit of NATS. */
+const IDS_MAX = 1000;
+/** Workers that were given up and may still live, of the last hours: one in a cluster that is split comes back some time. */
+const EXCLUDED_MAX = 200;
+/** So many records behind an attempt that takes long are worth a copy of what is still open. */
+const COPY_FROM_RECORDS = 500;
+const COPY_EVERY_MS = 30_000;
+
+export interface CheckpointsOptions {
+  partition: number;
+  epoch: number;
+  link: Link;
+  writer: Pick<RecordWriter, 'store'>;
+  now: () => number;
+  /** A worker may send the final dots of these attempts; `isFresh` when they passed behind our first fence. */
+  onCheckpoint: (worker: string, attemptIds: readonly string[], isFresh: boolean) => void;
+  /** False while something may still become of the attempt. */
+  isOver: (attemptId: string) => boolean;
+  onFenced: () => void;
+  onTrouble: (reason: string) => void;
+}
+
+interface Ending {
+  attemptId: string;
+  onStored: () => void;
+}
+
+type Fencing = 'fenced' | 'replaced' | 'unavailable';
+
+export class Checkpoints {
+  readonly ledger = new CheckpointLedger();
+  readonly #options: CheckpointsOptions;
+  readonly #pause = new GrowingPause(PAUSE);
+  /** Workers that were given up, and through which attempt. */
+  #excluded: ReadonlyMap<string, number> = new Map();
+  /** Sequence of our newest fence; 0 before the first. */
+  #fence = 0;
+  /** Sequence of the first in this stream. */
+  #firstFence = 0;
+  #follower: Follower | undefined;
+  #stopHearing: (() => void) | undefined;
+  #endings: Ending[] = [];
+  #ending: Promise<void> | undefined;
+  #storing = 0;
+  readonly #catchingUp = new Set<{ to: number; done: (isDone: boolean) => void }>();
+  #purgedTo = 0;
+  #copiedAtMs = Number.NEGATIVE_INFINITY;
+  #isStopped = false;
+
+  constructor(options: CheckpointsOptions) {
+    this.#options = options;
+  }
+
+  /** Writes our fence: no attempt of an earlier owner passes its checkpoint from now on. */
+  async fence(): Promise<Fencing> {
+    const { partition, epoch, writer, link } = this.#options;
+    const subject = subjects.fence(partition);
+    const last = await lastRecord(link, STREAM, subject);
+    if (last.kind === 'unavailable') return 'unavailable';
+    const sequence = last.kind === 'found' ? last.record.sequence : 0;
+    const standing = last.kind === 'found' ? readMessage(Fence, last.record.data, subject) : undefined;
+    if (standing !== undefined && standing.epoch > epoch) return 'replaced';
+    // Whom an earlier owner gave up passes nothing of earlier owners either.
+    if (this.#fence === 0) this.#excluded = new Map(standing?.excluded.map(({ worker }) => [worker, 0]));
+    const excluded: Exclusion[] = [...this.#excluded].map(([worker, through]) => ({ worker, through }));
+    const stored = await writer.store({
+      subject,
+      payload: Fence.encode({ epoch, excluded }).finish(),
+      id: '',
+      fence: { subject, sequence },
+      giveUpAfterMs: STORE_WAIT_MS,
+    });
+    if (stored.kind !== 'stored') return 'unavailable';
+    if (this.#firstFence === 0 || stored.sequence < this.#fence) this.#firstFence = stored.sequence;
+    this.#fence = stored.sequence;
+    return 'fenced';
+  }
+
+  /** Reads all that is stored; throws when JetStream does not let it. */
+  async load(): Promise<void> {
+    const { link, partition } = this.#options;
+    const query = { stream: STREAM, subject: subjects.checkpoint(partition) };
+    await readAll(link, query, (record) => this.#add(record, () => false));
+  }
+
+  /** Hears of every checkpoint from now on. Call after `load`. */
+  async follow(): Promise<void> {
+    if (this.#isStopped) return;
+    const { link, partition, isOver } = this.#options;
+    const fromSequence = this.ledger.readTo + 1;
+    const query = { stream: STREAM, subject: subjects.checkpoint(partition), fromSequence };
+    this.#follower = new Follower(link, query, (record) => this.#heard(record, isOver));
+    this.#stopHearing ??= link.onReconnected(() => void this.#reconnected());
+    await this.#follower.start();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#stopHearing?.();
+    void this.#follower?.stop();
+    for (const { done } of this.#catchingUp) done(false);
+    this.#catchingUp.clear();
+  }
+
+  #add(record: StoredRecord, isOver: (attemptId: string) => boolean): Checkpoint | undefined {
+    const read = readMessage(Checkpoint, record.data, record.subject);
+    if (read !== undefined) this.ledger.add(record.sequence, read, isOver);
+    return read;
+  }
+
+  #heard(record: StoredRecord, isOver: (attemptId: string) => boolean): void {
+    if (this.#isStopped) return;
+    const read = this.#add(record, isOver);
+    if (read !== undefined && read.attemptIds.length > 0) {
+      this.#options.onCheckpoint(read.worker, read.attemptIds, record.sequence > this.#firstFence);
+    }
+    for (const one of this.#catchingUp) {
+      if (record.sequence < one.to) continue;
+      this.#catchingUp.delete(one);
+      one.done(true);
+    }
+  }
+
+  /**
+   * True when these workers pass no checkpoint of an attempt up to number `through` any more, and all that they passed has been heard:
+   * what they had and is not in the ledger has not sent its final dot, and never will.
+   */
+  async giveUp(workers: readonly string[], through: number): Promise<boolean> {
+    const before = this.#excluded;
+    const added = workers.filter((worker) => (before.get(worker) ?? -1) < through);
+    if (added.length > 0) {
+      const kept = [...before].filter(([worker]) => !added.includes(worker));
+      const all = [...kept, ...added.map((worker): [string, number] => [worker, through])];
+      this.#excluded = new Map(all.slice(-EXCLUDED_MAX));
+      if ((await this.#fenceAgain()) !== 'fenced') {
+        this.#excluded = before;
+        return false;
+      }
+    }
+    return this.#catchUp();
+  }
+
+  async #fenceAgain(): Promise<Fencing> {
+    const fenced = await this.fence();
+    if (fenced === 'replaced' && !this.#isStopped) this.#options.onFenced();
+    return fenced;
+  }
+
+  /** True when every checkpoint that is stored now has been heard. */
+  async #catchUp(): Promise<boolean> {
+    const { link, partition } = this.#options;
+    const last = await lastRecord(link, STREAM, subjects.checkpoint(partition));
+    if (last.kind === 'unavailable' || this.#isStopped) return false;
+    const to = last.kind === 'found' ? last.record.sequence : 0;
+    if (this.ledger.readTo >= to) return true;
+    return new Promise((resolve) => {
+      const waiting = { to, done: resolve };
+      this.#catchingUp.add(waiting);
+      setTimeout(() => {
+        if (this.#catchingUp.delete(waiting)) resolve(false);
+      }, CATCH_UP_WAIT_MS).unref();
+    });
+  }
+
+  /** Stores that the checkpoint of the attempt means nothing any more; says so at once when it has none. */
+  end(attemptId: string, onStored: () => void): void {
+    if (this.ledger.get(attemptId) === undefined) onStored();
+    else this.#endings.push({ attemptId, onStored });
+  }
+
+  /** Something else that is stored says that the attempt is over. */
+  over(attemptId: string): void {
+    this.ledger.over(attemptId);
+  }
+
+  get idle(): boolean {
+    return this.ending === 0;
+  }
+
+  /** Attempts that ended and of which that is not stored yet. */
+  get ending(): number {
+    return this.#endings.length + this.#storing;
+  }
+
+  /** Stores what ended, unless a record is still under way or the last one failed a moment ago. */
+  flush(): void {
+    if (this.#ending !== undefined || this.#endings.length === 0) return;
+    if (this.#isStopped || !this.#pause.isOver(this.#options.now())) return;
+    this.#ending = this.#store().finally(() => {
+      this.#ending = undefined;
+      this.#storing = 0;
+    });
+  }
+
+  async #store(): Promise<void> {
+    const endings = this.#endings.splice(0, IDS_MAX);
+    this.#storing = endings.length;
+    const ended = endings.map(({ attemptId }) => attemptId);
+    if (!(await this.#publish({ worker: '', attemptIds: [], ended, parts: [] }))) {
+      this.#endings = [...endings, ...this.#endings];
+      this.#pause.failed(this.#options.now());
+      return;
+    }
+    this.#pause.succeeded();
+    for (const { attemptId, onStored } of endings) {
+      this.ledger.over(attemptId);
+      onStored();
+    }
+  }
+
+  /** Behind our own fence: an owner that was replaced says nothing any more. */
+  async #publish(record: Checkpoint): Promise<boolean> {
+    const { partition, writer, onTrouble } = this.#options;
+    const stored = await writer.store({
+      subject: subjects.checkpoint(partition),
+      payload: Checkpoint.encode(record).finish(),
+      id: '',
+      fence: { subject: subjects.fence(partition), sequence: this.#fence },
+      giveUpAfterMs: STORE_WAIT_MS,
+    });
+    if (stored.kind === 'stored') return true;
+    if (stored.kind === 'conflict') await this.verify();
+    else onTrouble(`${STREAM}: ${stored.kind}; what became of attempts waits to be stored`);
+    return false;
+  }
+
+  /** Looks whether our fence still stands; when the stream began anew, writes into it what must be there. */
+  async verify(): Promise<void> {
+    const { link, partition, epoch, onFenced, onTrouble } = this.#options;
+    if (this.#isStopped || this.#fence === 0) return;
+    const last = await lastRecord(link, STREAM, subjects.fence(partition));
+    if (last.kind === 'unavailable' || this.#isStopped) return;
+    if (last.kind === 'found') {
+      if (last.record.sequence === this.#fence) return;
+      const standing = readMessage(Fence, last.record.data, last.record.subject);
+      if (standing !== undefined && standing.epoch > epoch) return onFenced();
+    }
+    onTrouble(`partition ${partition}: ${STREAM} began anew; what only it knew of attempts is lost`);
+    if ((await this.#fenceAgain()) === 'fenced') await this.#readAgain();
+  }
+
+  /** The end of the stream may be lost, or all of it: what we know goes into it again. */
+  async #reconnected(): Promise<void> {
+    await this.verify();
+    await this.#readAgain();
+  }
+
+  async #readAgain(): Promise<void> {
+    if (this.#isStopped || this.#follower === undefined) return;
+    void this.#follower.stop();
+    this.ledger.forgetRecords();
+    this.#purgedTo = 0;
+    await this.follow();
+    await this.#copy([...this.ledger.all()]);
+  }
+
+  /** Writes open checkpoints again, in the name of their workers. */
+  async #copy(open: Iterable<OpenCheckpoint>): Promise<void> {
+    const byWorker = new Map<string, OpenCheckpoint[]>();
+    for (const one of open) {
+      const some = byWorker.get(one.worker);
+      if (some === undefined) byWorker.set(one.worker, [one]);
+      else some.push(one);
+    }
+    for (const [worker, some] of byWorker) {
+      for (let from = 0; from < some.length; from += IDS_MAX) {
+        const part = some.slice(from, from + IDS_MAX);
+        const parts = part.filter(({ recipients }) => recipients.length > 0);
+        const record = {
+          worker,
+          attemptIds: part.map(({ attemptId }) => attemptId),
+          ended: [],
+          parts: parts.map(({ attemptId, recipients }) => ({ attemptId, recipients: [...recipients] })),
+        };
+        if (!(await this.#publish(record))) return;
+      }
+    }
+  }
+
+  /** Removes records of attempts that are over. Called about once a second. */
+  async trim(): Promise<void> {
+    const { link, partition, now } = this.#options;
+    const nowMs = now();
+    if (this.ledger.records > COPY_FROM_RECORDS && nowMs - this.#copiedAtMs >= COPY_EVERY_MS) {
+      this.#copiedAtMs = nowMs;
+      await this.#copy([...this.ledger.all()]);
+    }
+    const lowWater = this.ledger.lowWater();
+    if (this.#isStopped || lowWater <= Math.max(1, this.#purgedTo)) return;
+    if (await purgeBelow(link, STREAM, subjects.checkpoint(partition), lowWater)) this.#purgedTo = lowWater;
+  }
+}
