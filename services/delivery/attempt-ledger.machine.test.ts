@@ -5,6 +5,7 @@ import {
   type LedgerState,
   newLedger,
   onAcknowledged,
+  onAdopted,
   onCancelled,
   onCheckpoint,
   onFinished,
@@ -33,6 +34,16 @@ describe('the attempt ledger', () => {
     expect(onJob(ledger, jobOf('a'), 'site', 'again')).toEqual({ kind: 'outcome', outcome: outcomeOf('a') });
     onAcknowledged(ledger, { partition: 0, epoch: 1, attemptIds: ['a', 'never heard of'] });
     expect(onJob(ledger, jobOf('a'), 'site', 'again')).toEqual({ kind: 'outcome', outcome: outcomeOf('a') });
+  });
+
+  test('makes an attempt one of the owner that adopts it, unless that one is older than the newest known (L2)', () => {
+    const ledger = newLedger<string>(0);
+    onJob(ledger, jobOf('a', 7), 'site', 'run');
+    const adopt = (epoch: number, ...adopted: string[]) => {
+      onAdopted(ledger, { partition: 0, epoch, adopted });
+      return ledger.running.get('a')!.job.epoch;
+    };
+    expect([adopt(9), adopt(9, 'a', 'unknown'), adopt(8, 'a')]).toEqual([7, 9, 9]);
   });
 
   test('ignores jobs and acknowledgements of an older owner (L1, L2, L4)', () => {

@@ -122,6 +122,18 @@ export function onCancelled<R>(
   return ack.cancelled.flatMap((id) => state.running.get(id) ?? []);
 }
 
+/** A new owner wants these to go on: from now on they are attempts of its epoch. Of an older epoch it has no say (L2). */
+export function onAdopted<R>(
+  state: LedgerState<R>,
+  ack: { partition: number; epoch: number; adopted: readonly string[] },
+): void {
+  if (ack.adopted.length === 0 || !raiseEpoch(state, ack.partition, ack.epoch)) return;
+  for (const id of ack.adopted) {
+    const running = state.running.get(id);
+    if (running !== undefined) running.job.epoch = ack.epoch;
+  }
+}
+
 /** A new owner asks: what of the partition is running, and what has it not acted on. Fences older owners (L4). */
 export function onInflightRequest<R>(
   state: LedgerState<R>,

@@ -25,9 +25,9 @@ interface Rider {
 
 /** The partition's fence in the stream, one after the other. The second of epoch 2 gives the worker up with its first attempt. */
 const FENCES: readonly KnownFence[] = [
-  { sequence: 0, epoch: 0, through: 0 },
-  { sequence: 3, epoch: 1, through: 0 },
-  { sequence: 6, epoch: 2, through: 0 },
+  { sequence: 0, epoch: 0, through: undefined },
+  { sequence: 3, epoch: 1, through: undefined },
+  { sequence: 6, epoch: 2, through: undefined },
   { sequence: 9, epoch: 2, through: 1 },
 ];
 
@@ -134,7 +134,7 @@ function follow(watched: Watched, event: Event, effects: CheckpointEffect<Rider>
 function shutsOut(fence: KnownFence, { attempt }: Rider): boolean {
   const { epoch, attemptId } = attempt.job;
   const number = Number(attemptId.split('.')[1]);
-  return epoch < fence.epoch || (epoch === fence.epoch && number <= fence.through);
+  return epoch < fence.epoch || (epoch === fence.epoch && number <= (fence.through ?? -1));
 }
 
 function check(before: Watched, after: Watched, effects: CheckpointEffect<Rider>[]): void {

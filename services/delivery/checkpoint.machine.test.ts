@@ -21,7 +21,7 @@ interface Rider extends Passenger {
   attempt: { job: RiderJob; standing: Passenger['attempt']['standing'] };
 }
 
-const FENCE: KnownFence = { sequence: 5, epoch: 10, through: 0 };
+const FENCE: KnownFence = { sequence: 5, epoch: 10, through: undefined };
 
 function rider(attemptId: string, job: Partial<RiderJob> = {}): Rider {
   return {
@@ -92,7 +92,7 @@ describe('a lane of checkpoints', () => {
     ask(rider('old'), rider('new', { epoch: 11 }), rider('newer', { epoch: 12 }));
     expect(depart()).toEqual(['publish old+new+newer behind 5']);
     expect(hear('conflict')).toEqual(['read']);
-    expect(fence({ sequence: 8, epoch: 11, through: 0 })).toEqual([
+    expect(fence({ sequence: 8, epoch: 11, through: undefined })).toEqual([
       'refuse old: fenced',
       'publish new+newer behind 8',
     ]);
@@ -102,10 +102,11 @@ describe('a lane of checkpoints', () => {
 
   test('lets nothing pass that this worker was given up with', () => {
     const { ask, depart } = openLane({ sequence: 5, epoch: 10, through: 37 });
-    ask(rider('q.11.a'), rider('q.12.a'), rider('odd'), rider('q.1.b', { epoch: 11 }));
+    ask(rider('q.11.a'), rider('q.12.a'), rider('odd'), rider('q.50.9'), rider('q.1.b', { epoch: 11 }));
     expect(depart()).toEqual([
       'refuse q.11.a: fenced',
       'refuse odd: fenced',
+      'refuse q.50.9: fenced',
       'publish q.12.a+q.1.b behind 5',
     ]);
   });

@@ -10,8 +10,8 @@
 //
 // Invariants:
 //  K1  An attempt goes on only when a record that names it was stored behind a fence that does not shut it out.
-//  K2  A fence shuts out the attempts of older owners and, of its own owner, those up to a number that the worker was given up with:
-//      somebody else may have been sent them since.
+//  K2  A fence shuts out the attempts of older owners that its own owner has not adopted, and of a worker that was given up all that it
+//      had then: somebody else may have been sent them since.
 //  K3  Who asks is answered once: it goes on or it is refused.
 //  K4  Of each partition at most one record is on its way; who comes meanwhile joins the next one.
 //  K5  What nobody wants any more is named in no further record, and never goes on.
@@ -26,13 +26,13 @@ export interface Passenger {
   };
 }
 
-/** The newest record of `fence.<p>`. Without one all is 0. */
+/** The newest record of `fence.<p>`. Without one sequence and epoch are 0. */
 export interface KnownFence {
   /** Of the record in its stream. */
   readonly sequence: number;
   readonly epoch: number;
-  /** This worker was given up with the owner's attempts up to this number; 0 when it was not. */
-  readonly through: number;
+  /** This worker was given up with the owner's attempts up to this number, and those of older owners; undefined when it was not. */
+  readonly through: number | undefined;
 }
 
 interface Lane<P extends Passenger> {
@@ -202,13 +202,14 @@ function causeAgainst({ attempt }: Passenger, fence: KnownFence | undefined): Re
   if (standing !== 'wanted') return standing;
   if (fence === undefined || job.epoch > fence.epoch) return undefined;
   if (job.epoch < fence.epoch) return 'fenced';
-  return fence.through > 0 && numberOf(job.attemptId) <= fence.through ? 'fenced' : undefined;
+  return fence.through !== undefined && numberOf(job) <= fence.through ? 'fenced' : undefined;
 }
 
-/** Of the attempt among those of its owner (see Job.attempt_id). An id of another shape counts as the first. */
-function numberOf(attemptId: string): number {
-  const number = Number.parseInt(attemptId.split('.').at(-2) ?? '', 36);
-  return Number.isNaN(number) ? 0 : number;
+/** Of the attempt among those of its owner (see Job.attempt_id); 0 for one of an older owner, and for an id of another shape. */
+function numberOf({ attemptId, epoch }: Pick<Job, 'attemptId' | 'epoch'>): number {
+  const [, number = '', owner = ''] = attemptId.split('.');
+  if (Number.parseInt(owner, 36) !== epoch) return 0;
+  return Number.parseInt(number, 36) || 0;
 }
 
 function answer<P extends Passenger>(passenger: P, effects: Effects<P>): void {

@@ -60,7 +60,7 @@ const TRY_MS = 1000;
 const MOMENT_MS = 1;
 const MOMENT_MORE_MS = 2;
 const WHILE_MS = 100;
-const NO_FENCE: KnownFence = { sequence: 0, epoch: 0, through: 0 };
+const NO_FENCE: KnownFence = { sequence: 0, epoch: 0, through: undefined };
 const SEQUENCE = Buffer.from('"seq"');
 const ERROR = Buffer.from('"error"');
 
@@ -173,8 +173,8 @@ export class Checkpoints implements CheckpointDesk {
       onTrouble(`${subject} cannot be read (${CHECKPOINTS_STREAM} ${sequence})`);
       return undefined;
     }
-    const own = fence.excluded.filter(({ worker }) => worker === link.instance);
-    return { sequence, epoch: fence.epoch, through: Math.max(0, ...own.map(({ through }) => through)) };
+    const own = fence.excluded.findLast(({ worker }) => worker === link.instance);
+    return { sequence, epoch: fence.epoch, through: own?.through };
   }
 }
 

@@ -19,6 +19,7 @@ import {
   type LedgerState,
   newLedger,
   onAcknowledged,
+  onAdopted,
   onCancelled,
   onCheckpoint,
   onFinished,
@@ -136,6 +137,7 @@ export class Intake {
 
   #acknowledged(ack: OutcomeAck): void {
     onAcknowledged(this.#ledger, ack);
+    onAdopted(this.#ledger, ack);
     for (const { run, siteKey } of onCancelled(this.#ledger, ack)) {
       run.standing = 'cancelled';
       this.#options.onCancelled(siteKey, run);
