@@ -108,6 +108,7 @@ await runService({
       service: 'queue',
       watch: ['queue', 'delivery'],
       holds: () => queue.holds(),
+      isPassive: () => queue.isPassive,
     });
     await presence.start();
     queue.start(presence);

@@ -308,12 +308,13 @@ export class Partition implements DispatchOwner, Leaser {
     await this.#settleLog.trim(nowMs);
   }
 
-  /** Gives the partition up when its claim is not ours any more. */
-  async verify(): Promise<void> {
-    if (this.phase !== 'open') return;
+  /** Whether it is still ours; gives it up when its claim is not ours any more. */
+  async verify(): Promise<'yes' | 'no' | 'unknown'> {
+    if (this.phase !== 'open') return 'unknown';
     const owner = await isStillOwner(this.#context.direct, this.number, this.epoch);
     if (owner === 'no') this.#drop('another instance owns the partition');
     else await this.#checkpoints.verify();
+    return owner;
   }
 
   /** Stores what is known and gives the partition up. */

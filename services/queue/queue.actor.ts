@@ -1,16 +1,24 @@
-// One queue instance: takes over the partitions that rendezvous hashing gives it, gives up those that it does not, and
-// keeps the clocks of all of them. A partition is opened only when no other live instance holds it.
+// One queue instance: holds the partitions that `placement.machine.ts` gives it, and keeps the clocks of all of them.
 //
-// Fails: a partition that cannot be opened is tried again at the next sweep. After a pause in which others may have
-// taken our partitions (no connection, a stopped process) nothing is sent until it is known which are still ours.
+// Fails: a partition that cannot be opened is left to others for a while, and tried again. After a pause in which others may have
+// taken our partitions (no connection, a stopped process, heartbeats that nobody confirmed) nothing of a partition is sent until it
+// is known that it is still ours; while JetStream does not say, it is asked again and again.
 import { bitmapOf, holdsBit } from '#libs/nats/bitmap.ts';
 import { subjects } from '#libs/nats/layout.ts';
-import { ownerOf } from '#libs/nats/placement.ts';
-import type { Member, Presence } from '#libs/nats/presence.ts';
+import type { Presence } from '#libs/nats/presence.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
 import { OutcomeAck } from '#proto/postrider/v1/job.ts';
 import type { Acknowledger, QueueContext } from './context.ts';
 import { Partition } from './partition.actor.ts';
+import {
+  freePartitions,
+  newPlacement,
+  type PlacementEffect,
+  type PlacementInput,
+  type PlacementState,
+  type QueueMember,
+  receive,
+} from './placement.machine.ts';
 
 const TICK_MS = 100;
 const SWEEP_MS = 1000;
@@ -18,10 +26,6 @@ const SWEEP_MS = 1000;
 const PAUSE_MS = 2500;
 /** After a pause or a reconnect everybody who lives is heard again within this. */
 const VIEW_SETTLES_MS = 3000;
-/** Who lost a partition to another instance does not know something: it waits before it wants it back. */
-const LOST_PAUSE_MS = 15_000;
-/** How often it is checked that a partition is still ours, beside every pause. */
-const VERIFY_MS = 10_000;
 
 interface Ack {
   owner: Acknowledger;
@@ -34,21 +38,24 @@ export type SharedContext = Omit<QueueContext, 'acknowledge' | 'onGone' | 'liveW
 export class Queue {
   readonly partitions = new Map<number, Partition>();
   readonly #context: QueueContext;
+  readonly #placement: PlacementState;
   readonly #acks = new TurnBatch<Ack>((acks) => this.#sendAcks(acks));
   readonly #onGivenUp: (partition: number, reason: string) => void;
-  #presence!: Presence;
+  readonly #closing = new Map<number, Promise<void>>();
+  #presence: Presence | undefined;
   #workers: ReadonlySet<string> = new Set();
-  #viewBrokenAtMs = 0;
+  /** Monotonic, as all times here. */
+  #viewBrokenAtMs = Number.NEGATIVE_INFINITY;
   #tickedAtMs = 0;
-  #verifiedAtMs = 0;
-  #doubts = 0;
-  readonly #lostAtMs = new Map<number, number>();
+  #lease: 'held' | 'none' = 'held';
+  #wasPassive = true;
   #timers: NodeJS.Timeout[] = [];
-  #stopping = false;
+  #life: 'running' | 'abandoned' = 'running';
 
   /** `onGivenUp` hears of partitions that were lost against our will. */
   constructor(shared: SharedContext, onGivenUp: (partition: number, reason: string) => void) {
     this.#onGivenUp = onGivenUp;
+    this.#placement = newPlacement(shared.link.instance, shared.layout.partitions);
     this.#context = {
       ...shared,
       acknowledge: (owner, worker, attemptId) => this.#acks.add({ owner, worker, attemptId }),
@@ -56,6 +63,7 @@ export class Queue {
       liveWorkers: () => this.#workers,
       viewIsFresh: () => this.#viewIsFresh(),
     };
+    shared.desk.actsWhile(() => this.hasLease);
     shared.link.onReconnected(() => this.#doubt());
   }
 
@@ -64,14 +72,30 @@ export class Queue {
     return bitmapOf([...this.partitions.keys()], this.#context.layout.partitions);
   }
 
+  /** For its heartbeat: what others leave to us now would be nobody's. */
+  get isPassive(): boolean {
+    return this.#presence === undefined || this.#placement.stance === 'stopped' || !this.#viewIsFresh();
+  }
+
+  /** Until its end others do not think that we are gone; without it nothing is sent. */
+  get hasLease(): boolean {
+    return this.#presence !== undefined && performance.now() < this.#presence.leaseUntilMs;
+  }
+
+  /** Partitions that nobody is heard to hold, as far as is known here; none while that is not known. */
+  get freePartitions(): number[] {
+    return this.isPassive ? [] : freePartitions(this.#placement);
+  }
+
   /** Begins to take partitions over. */
   start(presence: Presence): void {
     this.#presence = presence;
-    this.#tickedAtMs = this.#context.now();
-    this.#verifiedAtMs = this.#tickedAtMs;
+    this.#tickedAtMs = performance.now();
+    this.#lease = this.hasLease ? 'held' : 'none';
     presence.onChange((service) => this.#membersChanged(service));
     this.#membersChanged('delivery');
     this.#place();
+    this.#passivityChanged();
     this.#timers.push(
       setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => this.#sweep(), SWEEP_MS),
@@ -79,87 +103,120 @@ export class Queue {
   }
 
   #viewIsFresh(): boolean {
-    const nowMs = this.#context.now();
+    const nowMs = performance.now();
     const isAwake = nowMs - this.#tickedAtMs < PAUSE_MS;
-    return isAwake && this.#context.link.connected && nowMs - this.#viewBrokenAtMs > VIEW_SETTLES_MS;
+    const isSettled = nowMs - this.#viewBrokenAtMs > VIEW_SETTLES_MS;
+    return isAwake && isSettled && this.#context.link.connected && this.hasLease;
   }
 
-  /** Our partitions may have other owners by now: nothing is sent until that is known. */
+  /** Our partitions may have other owners by now: nothing of them is sent until that is known. */
   #doubt(): void {
-    this.#viewBrokenAtMs = this.#context.now();
-    this.#context.desk.freeze();
-    this.#doubts += 1;
-    void this.#verify().finally(() => {
-      this.#doubts -= 1;
-      if (this.#doubts === 0) this.#context.desk.thaw();
-    });
+    this.#viewBrokenAtMs = performance.now();
+    this.#feed({ kind: 'doubted', nowMs: this.#viewBrokenAtMs });
+    this.#passivityChanged();
   }
 
-  async #verify(): Promise<void> {
-    this.#verifiedAtMs = this.#context.now();
-    await Promise.all([...this.partitions.values()].map((partition) => partition.verify()));
+  /** Others must know before they leave anything to us, and as soon as they may. */
+  #passivityChanged(): void {
+    const { isPassive } = this;
+    if (isPassive === this.#wasPassive) return;
+    this.#wasPassive = isPassive;
+    this.#presence?.announceNow();
   }
 
   #membersChanged(service: string): void {
     if (service === 'delivery') {
-      this.#workers = new Set(this.#presence.members('delivery').map((member) => member.instance));
+      this.#workers = new Set(this.#presence!.members('delivery').map((member) => member.instance));
     } else this.#place();
   }
 
   #place(): void {
-    if (this.#stopping || !this.#viewIsFresh()) return;
+    if (this.#viewIsFresh()) this.#feed({ kind: 'viewed', others: this.#others(), nowMs: performance.now() });
+  }
+
+  #others(): QueueMember[] {
     const self = this.#context.link.instance;
-    const members = this.#presence.members('queue');
-    const instances = members.map((member) => member.instance);
-    const others = members.filter((member) => member.instance !== self);
-    for (let p = 0; p < this.#context.layout.partitions; p++) {
-      const isOurs = ownerOf(`partition ${p}`, instances) === self;
-      this.#placeOne(p, isOurs, others);
+    const others = this.#presence!.members('queue').filter(({ instance }) => instance !== self);
+    return others.map(({ instance, holds, passive, silentMs }) => {
+      return { instance, passive, silentMs, holds: (partition: number) => holdsBit(holds, partition) };
+    });
+  }
+
+  #feed(input: PlacementInput): void {
+    if (this.#life === 'abandoned') return;
+    for (const effect of receive(this.#placement, input)) this.#perform(effect);
+  }
+
+  #perform(effect: PlacementEffect): void {
+    const { desk, onTrouble } = this.#context;
+    if (effect.kind === 'announce') this.#presence?.announceNow();
+    else if (effect.kind === 'open') void this.#open(effect.partition);
+    else {
+      const partition = this.partitions.get(effect.partition)!;
+      switch (effect.kind) {
+        case 'close':
+          if (effect.reason === 'too late') onTrouble(`partition ${partition.number} does not open in time`);
+          void this.#close(partition);
+          break;
+        case 'verify':
+          void this.#verify(partition, effect.round);
+          break;
+        case 'freeze':
+          desk.freeze(partition);
+          break;
+        case 'thaw':
+          desk.thaw(partition);
+          break;
+      }
     }
   }
 
-  #placeOne(p: number, isOurs: boolean, others: Member[]): void {
-    const held = this.partitions.get(p);
-    const isHeldElsewhere = others.some((member) => holdsBit(member.holds, p));
-    if (held === undefined) {
-      const lostAtMs = this.#lostAtMs.get(p) ?? Number.NEGATIVE_INFINITY;
-      const mayOpen = lostAtMs + LOST_PAUSE_MS <= this.#context.now();
-      if (isOurs && !isHeldElsewhere && mayOpen) void this.#open(p);
-      return;
-    }
-    if (!isOurs && held.phase === 'open') void this.#handOver(held);
-    else if (isHeldElsewhere) void held.verify();
-  }
-
-  async #open(p: number): Promise<void> {
-    const partition = new Partition(p, this.#context);
-    this.partitions.set(p, partition);
+  async #open(number: number): Promise<void> {
+    const partition = new Partition(number, this.#context);
+    this.partitions.set(number, partition);
     try {
-      if (await partition.open()) return;
+      if (await partition.open()) {
+        this.#feed({ kind: 'opened', partition: number, nowMs: performance.now() });
+        return;
+      }
     } catch (error) {
-      this.#context.onTrouble(`partition ${p} cannot be opened: ${(error as Error).message}`);
+      this.#context.onTrouble(`partition ${number} cannot be opened: ${(error as Error).message}`);
     }
-    await partition.close();
+    if (!this.#closing.has(number)) await this.#close(partition);
   }
 
-  async #handOver(partition: Partition): Promise<void> {
-    await partition.close();
-    this.#presence.announceNow();
+  async #close(partition: Partition): Promise<void> {
+    const closed = partition.close();
+    this.#closing.set(partition.number, closed);
+    await closed;
+    if (this.#closing.get(partition.number) === closed) this.#closing.delete(partition.number);
+  }
+
+  async #verify(partition: Partition, round: number): Promise<void> {
+    const owner = await partition.verify();
+    this.#feed({ kind: 'verified', partition: partition.number, round, owner, nowMs: performance.now() });
   }
 
   #gone(partition: number, reason: string | undefined): void {
+    this.#context.desk.thaw(this.partitions.get(partition)!);
     this.partitions.delete(partition);
-    if (reason === undefined) return;
-    this.#lostAtMs.set(partition, this.#context.now());
-    this.#onGivenUp(partition, reason);
+    const kind = reason === undefined ? 'closed' : 'lost';
+    this.#feed({ kind, partition, nowMs: performance.now() });
+    if (reason !== undefined) this.#onGivenUp(partition, reason);
   }
 
   #tick(): void {
-    const nowMs = this.#context.now();
+    const nowMs = performance.now();
     const wasPaused = nowMs - this.#tickedAtMs >= PAUSE_MS;
     this.#tickedAtMs = nowMs;
-    if (wasPaused) this.#doubt();
-    for (const partition of this.partitions.values()) partition.tick(nowMs);
+    const hadLease = this.#lease === 'held';
+    this.#lease = this.hasLease ? 'held' : 'none';
+    if (wasPaused || hadLease !== (this.#lease === 'held')) this.#doubt();
+    this.#feed({ kind: 'ticked', nowMs });
+    this.#passivityChanged();
+    this.#context.desk.resume();
+    const wallMs = this.#context.now();
+    for (const partition of this.partitions.values()) partition.tick(wallMs);
   }
 
   #sweep(): void {
@@ -167,7 +224,6 @@ export class Queue {
     this.#place();
     this.#context.desk.sweep(nowMs);
     this.#context.counters.outcomes.sweep();
-    if (nowMs - this.#verifiedAtMs >= VERIFY_MS) void this.#verify();
     for (const partition of this.partitions.values()) {
       partition.sweep(nowMs).catch((error: Error) => this.#context.onTrouble(error.message));
     }
@@ -196,17 +252,17 @@ export class Queue {
 
   /** Ends at once and stores nothing, as a crash would. */
   abandon(): void {
-    this.#stopping = true;
+    this.#life = 'abandoned';
     for (const timer of this.#timers) clearInterval(timer);
     for (const partition of [...this.partitions.values()]) partition.abandon();
   }
 
-  /** Gives every partition up and says goodbye. */
+  /** Gives every partition up, each to others as soon as it is stored, and says goodbye. */
   async stop(): Promise<void> {
-    this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
-    await Promise.all([...this.partitions.values()].map((partition) => partition.close()));
+    this.#feed({ kind: 'stopped' });
+    await Promise.all(this.#closing.values());
     this.#acks.flushNow();
-    await this.#presence.leave();
+    await this.#presence?.leave();
   }
 }

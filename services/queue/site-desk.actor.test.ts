@@ -29,7 +29,7 @@ function bench(lease: (item: WorkItem) => Job | undefined = ({ positions }) => j
     shards: 4,
     now: () => clock.nowMs,
   });
-  const leaser: Leaser = { lease };
+  const leaser: Leaser = { number: 0, lease };
   const item = (name: number, of = leaser): WorkItem => ({
     leaser: of,
     custody: {} as Custody,
@@ -99,31 +99,85 @@ describe('the desk', () => {
     expect(sent).toHaveLength(2);
   });
 
-  test('sends nothing while it is frozen, and then everything', async () => {
+  test('sends nothing of a partition that is doubted, and then everything; the others go on', async () => {
+    const { desk, sent, item, leaser } = bench();
+    const other: Leaser = { number: 1, lease: () => ({ ...jobOf('other'), partition: 1 }) };
+    desk.freeze(leaser);
+    for (let n = 0; n < 100; n++) desk.enqueue(SITE, item(n));
+    desk.enqueue(SITE, item(0, other));
+    await nextTurn();
+    expect(sent.map(({ jobs }) => jobs)).toEqual([['other']]);
+    expect(desk.totals()).toEqual({ waiting: 100, outstanding: 1, sites: 1 });
+    expect(desk.demand({ nowMs: 0, connectionsMax: 20 })).toMatchObject({ due: 101 });
+    desk.freeze(leaser);
+    desk.sweep(10_000_000);
+    desk.thaw(leaser);
+    await nextTurn();
+    expect(sent[1]!.jobs).toEqual(Array.from({ length: 63 }, (_, n) => `job ${n}`));
+    desk.thaw(leaser);
+    desk.thaw(other);
+  });
+
+  test('keeps the jobs that it has for a partition that is doubted, each once', async () => {
+    const { desk, sent, leaser } = bench();
+    const [doubted, sure] = [jobOf('doubted'), { ...jobOf('sure'), partition: 1 }];
+    desk.freeze(leaser);
+    for (const job of [doubted, sure, doubted]) desk.resend(SITE, job);
+    await nextTurn();
+    expect(sent.map(({ jobs }) => jobs)).toEqual([['sure']]);
+    desk.thaw(leaser);
+    await nextTurn();
+    expect(sent.map(({ jobs }) => jobs)).toEqual([['sure'], ['doubted']]);
+  });
+
+  test('forgets the work and the jobs of a partition that was given up', async () => {
+    const { desk, sent, item, leaser } = bench();
+    const other: Leaser = { number: 1, lease: () => jobOf('other') };
+    desk.freeze(leaser);
+    desk.enqueue(SITE, item(1));
+    desk.resend(SITE, jobOf('sent and lost'));
+    await nextTurn();
+    desk.enqueue(SITE, item(2));
+    desk.enqueue(SITE, item(3, other));
+    desk.withdraw(leaser);
+    desk.thaw(leaser);
+    await nextTurn();
+    expect(sent.map(({ jobs }) => jobs)).toEqual([['other']]);
+    desk.withdraw(other);
+  });
+
+  test('sends nothing while others may think that it is gone, and loses nothing of it', async () => {
     const { desk, sent, item } = bench();
-    desk.freeze();
+    let isHere = false;
+    desk.actsWhile(() => isHere);
     desk.enqueue(SITE, item(1));
     await nextTurn();
-    desk.freeze();
+    desk.resume();
+    await nextTurn();
+    expect(sent).toEqual([]);
+    isHere = true;
+    desk.resume();
+    await nextTurn();
+    expect(sent.map(({ jobs }) => jobs)).toEqual([['job 1']]);
+  });
+
+  test('stops in the middle of a turn when the process stood still in it', async () => {
+    const { desk, sent, item } = bench(({ positions }) => {
+      // Somewhere between the lease of a job and its message.
+      isHere = positions[0] !== 2;
+      return jobOf(`job ${positions[0]}`);
+    });
+    let isHere = true;
+    desk.actsWhile(() => isHere);
+    desk.enqueue(SITE, item(1));
     desk.enqueue(SITE, item(2));
     await nextTurn();
     expect(sent).toEqual([]);
-    desk.thaw();
+    expect(desk.totals()).toMatchObject({ waiting: 0, outstanding: 2 });
+    isHere = true;
+    desk.resume();
     await nextTurn();
-    expect(sent).toEqual([{ subject: expect.anything(), jobs: ['job 1', 'job 2'] }]);
-    desk.thaw();
-  });
-
-  test('forgets the work of a partition that was given up', async () => {
-    const { desk, sent, item, leaser } = bench();
-    const other: Leaser = { lease: () => jobOf('other') };
-    desk.freeze();
-    desk.enqueue(SITE, item(1));
-    desk.enqueue(SITE, item(2, other));
-    desk.withdraw(leaser);
-    desk.thaw();
-    await nextTurn();
-    expect(sent.map(({ jobs }) => jobs)).toEqual([['other']]);
+    expect(sent.map(({ jobs }) => jobs)).toEqual([['job 1', 'job 2']]);
   });
 
   test('cuts batches whose jobs list very many recipients, and sends a lost job again', async () => {

@@ -1,7 +1,9 @@
 // Sends work to the sites: one desk per queue instance, one window per site. Jobs for a site leave in one message per
 // event-loop turn on the subject of the site's shard.
 //
-// Fails: a job that gets lost on the way is noticed by its partition (nobody accepts it) and sent again.
+// Fails: a job that gets lost on the way is noticed by its partition (nobody accepts it) and sent again. Of a partition that is
+// doubted nothing is sent, and nothing at all while others may think that this instance is gone: what is a job already stays to be
+// sent, and all else waits. This is looked at for each message, since a process can stand still in the middle of a turn.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
@@ -31,6 +33,8 @@ const POSITION_OCTETS = 3;
 
 /** Makes jobs of waiting work; undefined when the work is not wanted any more. */
 export interface Leaser {
+  /** Its partition. */
+  readonly number: number;
   lease(item: WorkItem, site: Site, nowMs: number): Job | undefined;
 }
 
@@ -39,6 +43,11 @@ export interface WorkItem {
   custody: Custody;
   positions: readonly number[];
   readyAtMs: number;
+}
+
+interface Parked {
+  desk: DeskSite;
+  item: WorkItem;
 }
 
 interface DeskSite {
@@ -57,8 +66,11 @@ export class SiteDesk {
   readonly #options: SiteDeskOptions;
   readonly #sites = new Map<string, DeskSite>();
   readonly #turn: TurnBatch<DeskSite>;
-  /** Sites with something to do, kept until it is known that we may. */
-  #frozen: Set<DeskSite> | undefined;
+  /** Of leasers that may not act now: work that was their turn, with its site. */
+  readonly #frozen = new Map<Leaser, Parked[]>();
+  /** Sites with something to do, kept until we may. */
+  #held = new Set<DeskSite>();
+  #mayAct: () => boolean = () => true;
 
   constructor(options: SiteDeskOptions) {
     this.#options = options;
@@ -77,7 +89,8 @@ export class SiteDesk {
   /** A job that was lost on its way goes again; it is still counted as outstanding. */
   resend(site: Site, job: Job): void {
     const desk = this.#site(site);
-    desk.jobs.push(job);
+    // One that was never sent waits already.
+    if (!desk.jobs.includes(job)) desk.jobs.push(job);
     this.#turn.add(desk);
   }
 
@@ -106,18 +119,37 @@ export class SiteDesk {
 
   /** The partition is given up: its work is somebody else's. */
   withdraw(leaser: Leaser): void {
-    for (const { window } of this.#sites.values()) withdraw(window, (item) => item.leaser === leaser);
+    for (const desk of this.#sites.values()) {
+      withdraw(desk.window, (item) => item.leaser === leaser);
+      if (desk.jobs.length > 0) desk.jobs = desk.jobs.filter((job) => job.partition !== leaser.number);
+    }
+    if (this.#frozen.has(leaser)) this.#frozen.set(leaser, []);
   }
 
-  /** Sends nothing until `thaw`: it is not sure that our partitions are still ours. */
-  freeze(): void {
-    this.#frozen ??= new Set();
+  /** Nothing is sent while this is false. */
+  actsWhile(mayAct: () => boolean): void {
+    this.#mayAct = mayAct;
   }
 
-  thaw(): void {
-    const frozen = this.#frozen ?? [];
-    this.#frozen = undefined;
-    for (const desk of frozen) this.#turn.add(desk);
+  /** Goes on with what was kept because we might not act. */
+  resume(): void {
+    if (this.#held.size === 0 || !this.#mayAct()) return;
+    const held = this.#held;
+    this.#held = new Set();
+    for (const desk of held) this.#turn.add(desk);
+  }
+
+  /** Sends nothing of it until `thaw`: it is not sure that the partition is still ours. */
+  freeze(leaser: Leaser): void {
+    if (!this.#frozen.has(leaser)) this.#frozen.set(leaser, []);
+  }
+
+  thaw(leaser: Leaser): void {
+    const parked = this.#frozen.get(leaser);
+    if (parked === undefined) return;
+    this.#frozen.delete(leaser);
+    for (const { desk, item } of parked) this.#feed(desk, { kind: 'enqueued', item, site: desk.window.site });
+    for (const desk of this.#sites.values()) if (desk.jobs.length > 0) this.#turn.add(desk);
   }
 
   /** What the site said last, for the operator's list. */
@@ -133,6 +165,7 @@ export class SiteDesk {
       waiting += waitingCount(window);
       outstanding += window.outstanding;
     }
+    for (const parked of this.#frozen.values()) waiting += parked.length;
     return { waiting, outstanding, sites: this.#sites.size };
   }
 
@@ -144,6 +177,7 @@ export class SiteDesk {
       total.due += due;
       total.unthrottled += unthrottled;
     }
+    for (const parked of this.#frozen.values()) total.due += parked.length;
     return total;
   }
 
@@ -166,7 +200,7 @@ export class SiteDesk {
       if (hasReturned || (window.phase === 'suspended' && nowMs >= window.suspendedUntilMs)) {
         this.#turn.add(desk);
       }
-      const isIdle = window.outstanding === 0 && waitingCount(window) === 0;
+      const isIdle = window.outstanding === 0 && waitingCount(window) === 0 && this.#frozen.size === 0;
       if (isIdle && desk.usedAtMs + FORGET_AFTER_MS < nowMs) this.#sites.delete(key);
     }
   }
@@ -186,8 +220,8 @@ export class SiteDesk {
   }
 
   #pumpAll(sites: DeskSite[]): void {
-    if (this.#frozen !== undefined) {
-      for (const desk of sites) this.#frozen.add(desk);
+    if (!this.#mayAct()) {
+      for (const desk of sites) this.#held.add(desk);
       return;
     }
     const nowMs = this.#options.now();
@@ -201,7 +235,9 @@ export class SiteDesk {
       if (items.length === 0) break;
       looks += items.length;
       for (const item of items) {
-        const job = item.leaser.lease(item, desk.window.site, nowMs);
+        const parked = this.#frozen.get(item.leaser);
+        const job = parked === undefined ? item.leaser.lease(item, desk.window.site, nowMs) : undefined;
+        parked?.push({ desk, item });
         if (job !== undefined) desk.jobs.push(job);
         else receive(desk.window, { kind: 'finished', answered: false });
       }
@@ -214,15 +250,29 @@ export class SiteDesk {
     const { link, shards } = this.#options;
     const { site } = desk.window;
     const subject = subjects.deliver(shardOf(site.key, shards));
-    const { jobs } = desk;
-    desk.jobs = [];
+    const jobs = this.#sendable(desk);
     desk.usedAtMs = nowMs;
     for (let from = 0; from < jobs.length; ) {
+      if (!this.#mayAct()) {
+        desk.jobs.push(...jobs.slice(from));
+        this.#held.add(desk);
+        return;
+      }
       const batch = jobs.slice(from, endOfBatch(jobs, from));
       const message = { site, jobs: batch, owner: link.instance, clockMs: clockMs() };
       link.publish(subject, JobBatch.encode(message).finish());
       from += batch.length;
     }
+  }
+
+  /** Takes the jobs that may be sent; those of partitions that are doubted stay. */
+  #sendable(desk: DeskSite): Job[] {
+    const { jobs } = desk;
+    desk.jobs = [];
+    if (this.#frozen.size === 0) return jobs;
+    const doubted = new Set([...this.#frozen.keys()].map(({ number }) => number));
+    desk.jobs = jobs.filter(({ partition }) => doubted.has(partition));
+    return jobs.filter(({ partition }) => !doubted.has(partition));
   }
 }
 

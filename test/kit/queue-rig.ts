@@ -174,6 +174,7 @@ export class QueueRig {
       service: 'queue',
       watch: ['queue', 'delivery'],
       holds: () => queue.holds(),
+      isPassive: () => queue.isPassive,
     });
     await presence.start();
     queue.start(presence);
