@@ -168,6 +168,11 @@ export async function runService({ name, start }: Service): Promise<void> {
   telemetry.metrics.gauge('postrider_nats_connected', 'Whether NATS is connected: 1, or 0.', () =>
     link.connected ? 1 : 0,
   );
+  telemetry.metrics.gauge(
+    'postrider_nats_followers_down',
+    'Streams that this process should follow and cannot read: what is stored there, nobody hears of.',
+    () => link.followers.down,
+  );
   const surroundings = { metrics: telemetry.metrics, logger, now: () => performance.now() };
   new OversizedLog(link, surroundings);
   const unreadable = new UnreadableLog(surroundings);
@@ -176,7 +181,8 @@ export async function runService({ name, start }: Service): Promise<void> {
   const running = await start(context);
   stop = () => stopAll({ running, context, report, health, wait });
   // At a reconnect it may be another server, which takes less than the one that we began with.
-  const hindrance = () => payloadHindrance(link.payloadMax) ?? running.readiness?.();
+  const hindrance = () =>
+    payloadHindrance(link.payloadMax) ?? running.readiness?.() ?? link.followers.hindrance();
   report.started(() => ({ connected: link.connected, hindrance: hindrance() }));
   announceReady(logger, {
     ...running.ready,

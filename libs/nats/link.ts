@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Msg, type NatsConnection, headers as newHeaders, type Subscription } from '@nats-io/nats-core';
 import { type DialOptions, dial } from './dial.ts';
+import { Followers } from './followers.ts';
 import { headerOctets } from './payload.ts';
 
 /** A message as a subscriber sees it; `reply` is '' when nobody waits for an answer. */
@@ -87,6 +88,8 @@ class NatsRecord implements IncomingRecord {
 }
 
 export class Link {
+  /** Those that this process has of streams, and cannot read. */
+  readonly followers: Followers;
   /** "<service>-<random>": unique for all time. */
   readonly instance: string;
   /** Subjects that start with this and a dot are ours alone: "_INBOX.<service>.<instance>". */
@@ -110,6 +113,7 @@ export class Link {
     this.instance = options.instance;
     this.inbox = options.inbox;
     this.#onStatus = options.onStatus;
+    this.followers = new Followers({ now: () => performance.now(), say: (words) => this.#sayOnce(words) });
     this.#answers = `${this.inbox}.answer`;
     connection.subscribe(`${this.#answers}.*`, {
       callback: (_error, message) => loudly(() => this.#answered(message)),

@@ -1,9 +1,10 @@
 // Reads the records of one subject in order: all that are there, or those that are there and then every new one. A push
 // consumer without acknowledgements, kept by nobody: whatever happens to it, a new one goes on behind the last record.
 //
-// Fails: a gap, silence, a lost consumer or connection costs a new consumer and no record. `readAll` throws when JetStream
+// Fails: a gap, silence, a lost consumer or connection costs a new consumer and no record; one that cannot be made is tried again
+// for ever, and counts as down meanwhile (followers.ts). `readAll` throws when JetStream
 // does not let it finish in time.
-import { callApi } from './api.ts';
+import { type ApiAnswer, callApi } from './api.ts';
 import { lastRecord, type StoredRecord } from './direct-get.ts';
 import { type IncomingRecord, type Link, type LinkSubscription, NO_PAYLOAD } from './link.ts';
 
@@ -43,6 +44,15 @@ export type ReadingLink = Pick<
 
 let consumers = 0;
 
+/** `pending`: records that it has to read now. */
+type Created = { kind: 'made'; pending: number } | { kind: 'failed'; why: string };
+
+function whyNot(answer: Exclude<ApiAnswer<unknown>, { kind: 'ok' }>): string {
+  if (answer.kind === 'unavailable') return 'JetStream does not answer';
+  const { code, err_code: number = code, description = 'refused' } = answer.error;
+  return `${description} (${number})`;
+}
+
 /** One life of a push consumer; speaks of its records, its idleness and its end. */
 class PushConsumer {
   readonly #link: ReadingLink;
@@ -62,8 +72,8 @@ class PushConsumer {
     this.#name = `${link.instance}-${++consumers}`;
   }
 
-  /** Returns how many records it has to read now; undefined when it cannot be made. `tries`: those before this one. */
-  async create(fromSequence: number, tries: number): Promise<number | undefined> {
+  /** `tries`: those before this one. */
+  async create(fromSequence: number, tries: number): Promise<Created> {
     const { stream, subject, headersOnly } = this.#query;
     const deliverSubject = `${this.#link.inbox}.read.${this.#name}`;
     this.#heardAtMs = Date.now();
@@ -88,9 +98,9 @@ class PushConsumer {
     const request = { stream_name: stream, config, action: 'create' };
     const waitMs = Math.min(CREATE_WAIT_MAX_MS, CREATE_WAIT_MS * (1 + tries / 2));
     const answer = await callApi<{ num_pending: number }>(this.#link, call, request, waitMs);
-    if (answer.kind === 'ok') return answer.value.num_pending;
+    if (answer.kind === 'ok') return { kind: 'made', pending: answer.value.num_pending };
     this.forget();
-    return undefined;
+    return { kind: 'failed', why: whyNot(answer) };
   }
 
   /** True when it has been silent for longer than heartbeats allow. */
@@ -207,6 +217,7 @@ export class Follower {
 
   async stop(): Promise<void> {
     this.#state = 'stopped';
+    this.#link.followers.well(this);
     this.#stopHearing();
     clearInterval(this.#timer);
     this.#consumer?.remove();
@@ -239,10 +250,15 @@ export class Follower {
       onBroken: () => setImmediate(() => this.#consumer === consumer && this.#again()),
     });
     this.#consumer = consumer;
-    const made = await consumer.create(this.#next, this.#tries);
-    this.#tries = made === undefined ? this.#tries + 1 : 0;
-    if (this.#now() === 'stopped') consumer.remove();
-    else this.#state = made === undefined ? 'idle' : 'reading';
+    const created = await consumer.create(this.#next, this.#tries);
+    if (this.#now() === 'stopped') {
+      consumer.remove();
+      return;
+    }
+    if (created.kind === 'made') this.#link.followers.well(this);
+    else this.#link.followers.failed(this, `${this.#query.subject} of ${this.#query.stream}`, created.why);
+    this.#tries = created.kind === 'made' ? 0 : this.#tries + 1;
+    this.#state = created.kind === 'made' ? 'reading' : 'idle';
   }
 
   /** As a call: the state may have changed while we waited. */
@@ -318,10 +334,10 @@ function readOnce(
     const timer = setInterval(() => {
       if (consumer.isSilent(Date.now()) || !link.connected || Date.now() > untilMs) end('broken');
     }, AGAIN_MS);
-    void consumer.create(query.fromSequence, tries).then((pending) => {
-      if (pending === undefined) end('broken');
-      else if (pending === 0) end('done');
-      else left ??= pending;
+    void consumer.create(query.fromSequence, tries).then((created) => {
+      if (created.kind === 'failed') end('broken');
+      else if (created.pending === 0) end('done');
+      else left ??= created.pending;
     });
   });
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type NatsServer, startNats } from '#kit/nats-server.ts';
 import { waitUntil } from '#kit/wait-until.ts';
+import { callApi } from '#libs/nats/api.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
@@ -40,8 +41,8 @@ const record = (subject: string, payload: string, id = '') => ({
 });
 
 /** Resolves when `condition` holds; fails the test after five seconds. */
-function until(condition: () => boolean): Promise<void> {
-  return waitUntil(condition, 5000);
+function until(condition: () => boolean, timeoutMs = 5000): Promise<void> {
+  return waitUntil(condition, timeoutMs);
 }
 
 describe('Streams', () => {
@@ -146,6 +147,24 @@ describe('Reading', () => {
     await readAll(link, { stream: 'SETTLE', subject: subjects.settle(1) }, (one) => left.push(one.sequence));
     expect(left).toEqual([heard[2]]);
     await follower.stop();
+  }, 40_000);
+
+  test('of a stream that is not there is known as such, until it can be read', async () => {
+    const heard: string[] = [];
+    const follower = new Follower(link, { stream: 'LATE', subject: 'late' }, ({ data }) =>
+      heard.push(Buffer.from(data).toString()),
+    );
+    await follower.start();
+    expect(link.followers.down).toBe(1);
+    const config = { name: 'LATE', subjects: ['late'], storage: 'memory' };
+    expect((await callApi(link, 'STREAM.CREATE.LATE', config, 5000)).kind).toBe('ok');
+    await until(() => link.followers.down === 0);
+    await writer.store(record('late', 'at last'));
+    await until(() => heard.length === 1);
+    await callApi(link, 'STREAM.DELETE.LATE', undefined, 5000);
+    await until(() => link.followers.down === 1, 15_000);
+    await follower.stop();
+    expect(link.followers.down).toBe(0);
   }, 40_000);
 
   test('of many records gets them all in order', async () => {
