@@ -1,9 +1,11 @@
 // Plays the owner of a partition towards delivery workers: stores mails in packs, sends jobs, hears what workers say of
 // them, and acknowledges only when a test wants it.
 
-import { type Layout, spoolStream, subjects } from '#libs/nats/layout.ts';
+import { callApi } from '#libs/nats/api.ts';
+import { CHECKPOINTS_STREAM, type Layout, spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
+import { readAll } from '#libs/nats/reading.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { encodeFrame, encodeIndex } from '#libs/pack/pack.ts';
 import {
@@ -109,6 +111,35 @@ export class DeliveryOwner {
       giveUpAfterMs: 10_000,
     });
     if (stored.kind !== 'stored') throw new Error(`no fence: ${stored.kind}`);
+  }
+
+  /** Checkpoints that are stored in its partition, in order. */
+  async stored(): Promise<Checkpoint[]> {
+    const query = { stream: CHECKPOINTS_STREAM, subject: subjects.checkpoint(this.#partition) };
+    const records: Checkpoint[] = [];
+    await readAll(this.#options.link, query, ({ data }) => void records.push(Checkpoint.decode(data)));
+    return records;
+  }
+
+  /** The stream of checkpoints takes nothing until what is returned is called. */
+  async closeCheckpoints(): Promise<() => Promise<void>> {
+    const { link } = this.#options;
+    const info = await callApi<{ config: object }>(
+      link,
+      `STREAM.INFO.${CHECKPOINTS_STREAM}`,
+      undefined,
+      5000,
+    );
+    if (info.kind !== 'ok') throw new Error(`no stream of checkpoints: ${info.kind}`);
+    const { config } = info.value;
+    const update = async (changes: object) => {
+      const call = `STREAM.UPDATE.${CHECKPOINTS_STREAM}`;
+      const done = await callApi(link, call, { ...config, ...changes }, 5000);
+      if (done.kind !== 'ok')
+        throw new Error(`the stream of checkpoints is not changed: ${JSON.stringify(done)}`);
+    };
+    await update({ max_msg_size: 1 });
+    return () => update({});
   }
 
   /** Says that attempts are not wanted any more. */

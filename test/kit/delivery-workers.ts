@@ -57,11 +57,12 @@ export class DeliveryWorkers {
     this.#epoch += 1;
   }
 
-  /** A worker that serves its shards; `delivery` is laid over the configuration of the tests. */
-  async start(delivery: Record<string, unknown> = {}): Promise<Worker> {
+  /** A worker that serves its shards; `delivery` is laid over the configuration of the tests, `drain` over the defaults. */
+  async start(delivery: Record<string, unknown> = {}, drain: Record<string, unknown> = {}): Promise<Worker> {
     const config = configSchema.parse({
       hostname: 'worker.test',
       nats: { partitions: layout.partitions },
+      drain,
       delivery: { shards: SHARDS, timeoutScale: 0.01, backoffMin: '500 ms', backoffMax: '1 s', ...delivery },
     });
     const own = await connectLink({ url: this.nats.url, service: 'delivery' });

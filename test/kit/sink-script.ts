@@ -10,7 +10,7 @@
 //   drop-at-data@   cut in the middle of the mail data
 //   drop-after-dot@ the mail is taken and the connection cut without an answer
 //   drop-once-after-dot@  the same, only the first time
-//   slow-after-dot@ answered after a second
+//   slow-after-dot@ answered after a second, or as MailBehaviour says
 //   hang-at-dot@    never answered
 //   tls@            530 without TLS
 //
@@ -22,6 +22,8 @@ export interface MailBehaviour {
   greeting: string;
   /** Before each answer. */
   delayMs: number;
+  /** Before the answer to slow-after-dot@. */
+  slowMs: number;
   /** More than so many get 421. */
   connectionsMax: number;
 }

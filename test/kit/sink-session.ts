@@ -6,7 +6,6 @@ import { type AfterData, replyOf, scriptOf } from './sink-script.ts';
 import type { SmtpSink } from './smtp-sink.ts';
 
 const END = Buffer.from('\r\n.\r\n');
-const SLOW_MS = 1000;
 
 export class SinkSession {
   readonly #sink: SmtpSink;
@@ -235,7 +234,7 @@ export class SinkSession {
     if (drop || hang) return;
     const answers = isLmtp ? replies : [refused ?? replies[0]!];
     for (const answer of answers) this.#say(answer);
-    if (slow) this.#flush(SLOW_MS);
+    if (slow) this.#flush(this.#sink.behaviour.slowMs);
   }
 
   #remember(stuffed: Buffer, accepted: { path: string }[]): void {

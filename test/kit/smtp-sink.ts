@@ -42,6 +42,7 @@ export class SmtpSink {
   readonly behaviour: MailBehaviour = {
     greeting: '220',
     delayMs: 0,
+    slowMs: 1000,
     connectionsMax: Number.POSITIVE_INFINITY,
   };
   /** Recipients that were seen before, for "-then-" and greylisting. */

@@ -6,7 +6,7 @@ import { startSmtpSink } from '#kit/smtp-sink.ts';
 import { OutcomeKind } from '#proto/postrider/v1/job.ts';
 import { Transport } from '#proto/postrider/v1/route.ts';
 
-const { DELIVERED, RELAYED, DEFERRED, FAILED } = OutcomeKind;
+const { DELIVERED, RELAYED, DEFERRED, FAILED, RETURNED } = OutcomeKind;
 const HOST = 'mx.test[127.0.0.1]';
 
 let rig: DeliveryRig;
@@ -174,6 +174,44 @@ describe('a server that keeps silent', () => {
     expect(rig.unread).toBe(0);
     rig.openGate();
     expect(told(await rig.event())).toMatchObject({ event: 'reusable', fate: [RELAYED, 250] });
+  });
+});
+
+describe('a mail whose final dot may not be sent', () => {
+  test.each<[string, RigMail, (rig: DeliveryRig) => void]>([
+    ['since its owner was replaced', {}, (one) => (one.refusal = 'fenced')],
+    ['since its owner was replaced, and it is streamed', { chunkSize: 5 }, (one) => (one.refusal = 'fenced')],
+    ['since the worker has no lease', {}, (one) => (one.lease = 'ended')],
+  ])('%s is given back, and its connection is dropped', async (_, how, forbid) => {
+    const { sink, carry } = await rig.connected();
+    await carry({});
+    forbid(rig);
+    expect(told(await carry(how))).toMatchObject({ event: 'spent', fate: [RETURNED, 0] });
+    expect(sink.taken).toBe(1);
+  });
+
+  test('after an earlier one that was refused is not held up by that one', async () => {
+    const { carry, carrier } = await rig.connected();
+    rig.gate = 'closed';
+    expect(told(await carry({ to: ['550@y'] }))).toMatchObject({ event: 'reusable', fate: [FAILED, 550] });
+    carrier.carry(rig.attempt({}));
+    rig.refusal = 'cancelled';
+    await new Promise((done) => setTimeout(done, 100));
+    rig.openGate();
+    expect(told(await rig.event())).toMatchObject({ event: 'spent', fate: [RETURNED, 0] });
+  });
+
+  test('is known to be unsent, or sent and answered for some, when we end it', async () => {
+    const { carrier } = await rig.connected({ protocol: 'lmtp' }, { transport: Transport.LMTP });
+    rig.gate = 'closed';
+    const attempt = rig.attempt({ to: ['450@y', 'hang-at-dot@y'] });
+    carrier.carry(attempt);
+    await new Promise((done) => setTimeout(done, 100));
+    expect(attempt.dot).toBe('ahead');
+    rig.openGate();
+    await new Promise((done) => setTimeout(done, 100));
+    expect(attempt.dot).toBe('out');
+    expect(carrier.destroy()).toMatchObject([{ position: 0, kind: DEFERRED, reply: { code: 450 } }]);
   });
 });
 

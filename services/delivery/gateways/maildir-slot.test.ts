@@ -67,6 +67,29 @@ describe('a slot of the Maildir gateway', () => {
     });
   });
 
+  test.each(['its checkpoint is refused', 'the worker has no lease'])(
+    'stores nothing when %s',
+    async (why) => {
+      if (why === 'the worker has no lease') rig.lease = 'ended';
+      else rig.refusal = 'fenced';
+      const event = await rig.carry(slot, { to: ['a@y.test', 'b@y.test'] });
+      expect(event).toMatchObject({ connectionIs: 'reusable', outcome: { kind: OutcomeKind.RETURNED } });
+      expect(await mailsOf('a')).toEqual([]);
+      expect(rig.passed).toHaveLength(1);
+    },
+  );
+
+  test('stores nothing more once it is destroyed, and knows what it has stored', async () => {
+    rig.gate = 'closed';
+    const attempt = rig.attempt({ to: ['a@y.test', 'b@y.test'] });
+    slot.carry(attempt);
+    while (rig.passed.length === 0) await new Promise((done) => setTimeout(done, 5));
+    expect([slot.destroy(), attempt.dot]).toEqual([[], 'ahead']);
+    rig.openGate();
+    await new Promise((done) => setTimeout(done, 50));
+    expect([await mailsOf('a'), attempt.dot]).toEqual([[], 'ahead']);
+  });
+
   test('gives a mail of which something is missing back, and says why', async () => {
     for (const part of [0, -1]) {
       const attempt = rig.attempt({ chunkSize: 100 });
