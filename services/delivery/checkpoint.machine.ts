@@ -209,7 +209,7 @@ function causeAgainst({ attempt }: Passenger, fence: KnownFence | undefined): Re
 function numberOf({ attemptId, epoch }: Pick<Job, 'attemptId' | 'epoch'>): number {
   const [, number = '', owner = ''] = attemptId.split('.');
   if (Number.parseInt(owner, 36) !== epoch) return 0;
-  return Number.parseInt(number, 36) || 0;
+  return Number.parseInt(number, 36);
 }
 
 function answer<P extends Passenger>(passenger: P, effects: Effects<P>): void {
