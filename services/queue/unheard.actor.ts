@@ -37,7 +37,7 @@ export class Unheard {
   readonly #told = new Set<string>();
   /** Left open by earlier owners, without a verdict. */
   #open: OpenCheckpoint[];
-  #waiting: Custody[] = [];
+  #waiting = new Set<Custody>();
   #saidAtMs: number;
   #asking = false;
 
@@ -54,7 +54,7 @@ export class Unheard {
 
   /** True when this mail may not be started yet. */
   holds(custody: Custody): boolean {
-    return this.#waiting.includes(custody);
+    return this.#waiting.has(custody);
   }
 
   /** Adopts what a worker has, and tells it which attempts it may go on with in our name. */
@@ -95,7 +95,7 @@ export class Unheard {
     custodies: Iterable<Custody>,
   ): void {
     const { dispatch } = this.#options;
-    this.#waiting = [...custodies];
+    this.#waiting = new Set(custodies);
     for (const answer of answers) this.#answer(answer);
     for (const batch of early) dispatch.heard(batch);
     for (const answer of answers) dispatch.heard(untoldOf(answer));
@@ -105,7 +105,7 @@ export class Unheard {
   /** Called once a second. */
   async sweep(): Promise<void> {
     const { context, owner } = this.#options;
-    const isDone = this.#waiting.length === 0 && this.#open.length === 0;
+    const isDone = this.#waiting.size === 0 && this.#open.length === 0;
     if (isDone || this.#asking || !context.viewIsFresh()) return;
     this.#asking = true;
     try {
@@ -133,7 +133,7 @@ export class Unheard {
     this.#saidAtMs = nowMs;
     const silent = this.silent.join(', ');
     context.onTrouble(
-      `partition ${owner.number}: ${this.#waiting.length} mails wait until these workers say what they have: ${silent}`,
+      `partition ${owner.number}: ${this.#waiting.size} mails wait until these workers say what they have: ${silent}`,
     );
   }
 
@@ -152,7 +152,9 @@ export class Unheard {
     }
     this.#open = unheard;
     if (this.silent.length > 0) return;
-    for (const custody of this.#waiting.splice(0)) this.#options.start(custody);
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
+    for (const custody of waiting) this.#options.start(custody);
   }
 }
 
