@@ -29,12 +29,17 @@ export async function prepareStreams(
 ): Promise<Layout> {
   const layout = layoutOf(settings);
   if (settings.provision === 'auto') await provision(link, layout, options.say);
-  else await untilProvisioned(link, layout, options);
+  else await awaitStreams(link, settings, options);
   return layout;
 }
 
-/** Waits for ever; says at once, and then every ten seconds, for what. Needs no right but to look. */
-async function untilProvisioned(link: Link, layout: Layout, { say, only }: WaitOptions): Promise<void> {
+/** Resolves when somebody else has made them. Waits for ever; says at once, and then every ten seconds, for what. Needs no right but to look. */
+export async function awaitStreams(
+  link: Link,
+  settings: StreamSettings,
+  { say, only }: WaitOptions,
+): Promise<void> {
+  const layout = layoutOf(settings);
   checkLevel(link);
   let saidAtMs = Number.NEGATIVE_INFINITY;
   for (const wanted of streamsOf(layout).filter(({ name }) => only?.test(name) ?? true)) {
@@ -44,7 +49,7 @@ async function untilProvisioned(link: Link, layout: Layout, { say, only }: WaitO
       const nowMs = performance.now();
       if (nowMs - saidAtMs >= SAY_EVERY_MS) {
         saidAtMs = nowMs;
-        say(`waiting for stream ${wanted.name} (nats.provision is check): ${hindrance}`);
+        say(`waiting for stream ${wanted.name} (nats.provision is ${settings.provision}): ${hindrance}`);
       }
       await new Promise((done) => setTimeout(done, AGAIN_MS));
     }
