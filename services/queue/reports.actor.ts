@@ -24,7 +24,9 @@ const STORE_WAIT_MS = 10_000;
 /** The index travels in a header of at most 64 KiB. */
 const PACK_MAILS = 200;
 const ROUND_PARTS = 1000;
-const PAUSE = { firstMs: 500, lastMs: 60_000 };
+/** Outcomes wait for their reports: once SPOOL is well again they are acted on within seconds. */
+const PAUSE = { firstMs: 500, lastMs: 2500 };
+const READ_AGAIN = { firstMs: 500, lastMs: 60_000 };
 
 export interface ReportsOptions {
   partition: number;
@@ -51,7 +53,7 @@ interface Pack {
 export class Reports {
   readonly #options: ReportsOptions;
   readonly #pause = new GrowingPause(PAUSE);
-  readonly #readAgain = new GrowingPause(PAUSE);
+  readonly #readAgain = new GrowingPause(READ_AGAIN);
   #waiting: ReportPart[] = [];
   /** Their mails cannot be read, or they are too big; the others do not wait for them. */
   #unreadable: ReportPart[] = [];

@@ -10,6 +10,7 @@ import type { ServiceName } from '#kit/cluster-process.ts';
 import { runBacklog } from './backlog.ts';
 import { report, runPlan } from './comparison.ts';
 import { profileReport } from './cpu-profile.ts';
+import { runGreylist } from './greylist.ts';
 import { BenchSink } from './load-tools.ts';
 import type { Load, Side } from './measure.ts';
 import { BenchPostfix } from './postfix.ts';
@@ -29,6 +30,8 @@ interface Options {
   backlog?: boolean;
   backlogMails: string;
   backlogSeconds: string;
+  greylist?: boolean;
+  greylistMails: string;
 }
 
 function parse(): Options {
@@ -52,7 +55,9 @@ function parse(): Options {
     .option('--node-options <words>', 'options for Node, for all services', '')
     .option('--backlog', 'instead: what many mails for a dead host do to the mails of another')
     .option('--backlog-mails <n>', 'mails for the dead host', '200000')
-    .option('--backlog-seconds <n>', 'how long each latency is measured', '60');
+    .option('--backlog-seconds <n>', 'how long each latency is measured', '60')
+    .option('--greylist', 'instead: what mails cost nats-server that are deferred twice')
+    .option('--greylist-mails <n>', 'how many of them', '200000');
   return command.parse().opts<Options>();
 }
 
@@ -125,6 +130,8 @@ async function main(): Promise<void> {
     if (options.backlog) {
       const [mails, seconds] = [Number(options.backlogMails), Number(options.backlogSeconds)];
       await runBacklog({ folder, mails, seconds, say: (line) => console.log(line) });
+    } else if (options.greylist) {
+      await runGreylist({ mails: Number(options.greylistMails), say: (line) => console.log(line) });
     } else await compare(options, folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
