@@ -4,6 +4,7 @@ import { type Job, type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts'
 import {
   type LedgerState,
   newLedger,
+  oldestWaitMs,
   onAcknowledged,
   onAdopted,
   onCancelled,
@@ -44,6 +45,22 @@ describe('the attempt ledger', () => {
       return ledger.running.get('a')!.job.epoch;
     };
     expect([adopt(9), adopt(9, 'a', 'unknown'), adopt(8, 'a')]).toEqual([7, 9, 9]);
+  });
+
+  test('knows for how long the oldest outcome has waited, however often it was told', () => {
+    const ledger = newLedger<string>(0);
+    expect(oldestWaitMs(ledger, 100)).toBe(0);
+    for (const [id, atMs] of [
+      ['a', 5],
+      ['b', 30],
+    ] as const) {
+      onJob(ledger, jobOf(id), 'site', 'run');
+      onFinished(ledger, outcomeOf(id), atMs);
+    }
+    onSwept(ledger, { nowMs: 40, toldBeforeMs: 40, max: 10 });
+    expect(oldestWaitMs(ledger, 100)).toBe(95);
+    onAcknowledged(ledger, { partition: 0, epoch: 1, attemptIds: ['a'] });
+    expect(oldestWaitMs(ledger, 100)).toBe(70);
   });
 
   test('ignores jobs and acknowledgements of an older owner (L1, L2, L4)', () => {

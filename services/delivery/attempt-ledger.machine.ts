@@ -26,6 +26,8 @@ export interface Untold {
   readonly outcome: Outcome;
   readonly partition: number;
   toldAtMs: number;
+  /** When the attempt ended. */
+  readonly sinceMs: number;
 }
 
 export interface LedgerState<R> {
@@ -94,8 +96,16 @@ export function onFinished<R>(state: LedgerState<R>, outcome: Outcome, nowMs: nu
   const running = state.running.get(outcome.attemptId);
   if (running === undefined) return false;
   state.running.delete(outcome.attemptId);
-  state.unacknowledged.set(outcome.attemptId, { outcome, partition: running.job.partition, toldAtMs: nowMs });
+  const { partition } = running.job;
+  state.unacknowledged.set(outcome.attemptId, { outcome, partition, toldAtMs: nowMs, sinceMs: nowMs });
   return true;
+}
+
+/** For how long the oldest outcome has waited for its owner, ms; 0 when there is none. */
+export function oldestWaitMs<R>(state: LedgerState<R>, nowMs: number): number {
+  let oldestMs = 0;
+  for (const { sinceMs } of state.unacknowledged.values()) oldestMs = Math.max(oldestMs, nowMs - sinceMs);
+  return oldestMs;
 }
 
 /** An owner acted on outcomes. An owner of an older epoch is not the owner any more (L2). */

@@ -113,6 +113,7 @@ export class Delivery {
       connectionsMax: delivery.connectionsMax,
       shards: () => this.#shards.held,
       unacknowledged: () => this.#intake.unacknowledged,
+      oldestWaitMs: () => this.#intake.oldestWaitMs,
       packOctets: () => cache.octets,
     });
     this.#timer = setInterval(() => this.#sweep(), sweepMsOf(delivery.timeoutScale));

@@ -22,6 +22,7 @@ export interface Readings {
   connectionsMax: number;
   shards: () => number;
   unacknowledged: () => number;
+  oldestWaitMs: () => number;
   packOctets: () => number;
 }
 
@@ -67,6 +68,11 @@ export class Instruments {
     gauge('sites_suspended', 'Sites whose host was found down.', () => readings.totals().suspended);
     gauge('shards', 'Shards served here.', readings.shards);
     gauge('unacknowledged', 'Outcomes no owner acted on yet; near 0 when healthy.', readings.unacknowledged);
+    gauge(
+      'unacknowledged_oldest_seconds',
+      'Longest wait of an outcome for its owner; more than a few seconds while all instances live mean that none acts on it.',
+      () => readings.oldestWaitMs() / 1000,
+    );
     gauge('pack_cache_octets', 'Octets of fetched packs kept.', readings.packOctets);
   }
 

@@ -18,6 +18,7 @@ import { type Attempt, newAttempt } from './attempt.ts';
 import {
   type LedgerState,
   newLedger,
+  oldestWaitMs,
   onAcknowledged,
   onAdopted,
   onCancelled,
@@ -133,6 +134,11 @@ export class Intake {
   /** Outcomes that no owner acted on yet. */
   get unacknowledged(): number {
     return this.#ledger.unacknowledged.size;
+  }
+
+  /** For how long the oldest of them has waited; a look at all of them. */
+  get oldestWaitMs(): number {
+    return oldestWaitMs(this.#ledger, this.#options.now());
   }
 
   #acknowledged(ack: OutcomeAck): void {

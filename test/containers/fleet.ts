@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { type StartedTestContainer, Wait } from 'testcontainers';
 import { readMetric } from '#kit/cluster-metrics.ts';
 import type { ServiceName } from '#kit/cluster-process.ts';
+import { inDoubtIn } from '#kit/in-doubt.ts';
 import { podPrograms } from '#kit/pod-programs.ts';
 import { askingCommand, type PodAnswers, type Question } from '#kit/pod-questions.ts';
 import { type NatsUser, natsUsers } from '#libs/nats/permissions.ts';
@@ -273,13 +274,10 @@ export class Fleet {
     return eventually(owned, START_MS_MAX, 'every partition has an owner');
   }
 
-  /** Queue ids of the mails that any queue instance ever said were in doubt. */
-  inDoubt(): Set<string> {
-    const lines = [...this.#containers].flatMap(([name, { log }]) =>
-      name.startsWith('queue-') ? log.split('\n').filter((line) => line.includes('in-doubt')) : [],
-    );
-    const ids = lines.map((line) => /"queue_id":"([^"]+)"/.exec(line)?.[1]);
-    return new Set(ids.filter((id) => id !== undefined));
+  /** How many attempts of a queue id any queue instance ever said were in doubt. */
+  inDoubt(): Map<string, number> {
+    const queues = [...this.#containers].filter(([name]) => name.startsWith('queue-'));
+    return inDoubtIn(queues.map(([, { log }]) => log));
   }
 
   /** What any nats-server refused anybody. */

@@ -55,7 +55,7 @@ export async function underLoad(fleet: Fleet, name: string, steps: Steps): Promi
   const arrivals = arrivalsOf(name, await fleet.ask(SINK.name, 'arrivals'));
   const half = senderHalf(await fleet.ask(name, 'ledger'));
   const mine = new Set(arrivals.flatMap(({ queueIds }) => queueIds));
-  const inDoubt = new Set([...fleet.inDoubt()].filter((id) => mine.has(id)));
+  const inDoubt = new Map([...fleet.inDoubt()].filter(([id]) => mine.has(id)));
   const ledger = ledgerOf(half, arrivals, inDoubt);
   console.info(`${name}\n${ledgerText(ledger)}${delaysText(delaysMs)}`);
   return { ledger, delaysMs };

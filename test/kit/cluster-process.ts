@@ -3,7 +3,9 @@
 // Fails: a child that ends before it is ready, or that is not ready in time, rejects `start` with the end of its log.
 import { type ChildProcess, fork } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Moment } from './process-hook.ts';
 
 export type ServiceName = 'ingress' | 'queue' | 'resolver' | 'delivery';
 
@@ -17,7 +19,11 @@ export interface ServiceFiles {
   configFile: string;
   logFile: string;
   nodeOptions: readonly string[];
+  /** Folder of the tree whose services run; this one when absent. */
+  root?: string;
 }
+
+const THIS_TREE = fileURLToPath(new URL('../..', import.meta.url));
 
 export class ServiceProcess {
   readonly files: ServiceFiles;
@@ -46,8 +52,8 @@ export class ServiceProcess {
   /** Resolves when the service is ready. */
   async start(): Promise<void> {
     if (this.running) throw new Error(`${this.name} runs already`);
-    const { service, configFile, logFile, nodeOptions } = this.files;
-    const main = fileURLToPath(new URL(`../../services/${service}/main.ts`, import.meta.url));
+    const { service, configFile, logFile, nodeOptions, root = THIS_TREE } = this.files;
+    const main = join(root, 'services', service, 'main.ts');
     const log = openSync(logFile, 'a');
     const child = fork(main, ['--config', configFile], {
       execPath: process.execPath,
@@ -86,11 +92,27 @@ export class ServiceProcess {
     await this.#exited;
   }
 
+  /** SIGSTOP and SIGCONT; nothing when it does not run. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.running) this.#child!.kill(signal);
+  }
+
+  /** It stops itself (SIGSTOP) at that moment, or no more when there is none; it must run with the hook (process-hook.ts). */
+  freezeIn(moment: Moment | undefined): void {
+    if (this.running) this.#child!.send({ freezeIn: moment });
+  }
+
+  /** The next start is that of another tree's service. */
+  moveTo(root: string | undefined): void {
+    if (root === undefined) delete this.files.root;
+    else this.files.root = root;
+  }
+
   /** Asks it to stop; kills it when it does not. Resolves with false when it had to be killed. */
-  async stop(): Promise<boolean> {
+  async stop(withinMs = STOP_WITHIN_MS): Promise<boolean> {
     if (!this.running) return true;
     const child = this.#child!;
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+    const timer = setTimeout(() => child.kill('SIGKILL'), withinMs);
     await this.kill('SIGTERM');
     clearTimeout(timer);
     return child.signalCode !== 'SIGKILL';

@@ -31,6 +31,12 @@ export interface ClusterOptions {
   listeners?: ListenerInput[];
   /** Options for Node, by service. */
   nodeOptions?: Partial<Record<ServiceName, readonly string[]>>;
+  /** More of them, of one process. */
+  nodeOptionsOf?: (service: ServiceName, index: number) => readonly string[];
+  /** Folder of the tree whose services run; this one by default. */
+  root?: string;
+  /** Where its own nats-server has its store, and how large JetStream may get (octets). */
+  natsStore?: { parentFolder?: string; storageMax?: number };
   /** Servers of NATS that run already and that the test stops; by default the cluster has one of its own. */
   nats?: OtherNats;
   /** Where a process finds NATS, when it is not to go there directly. */
@@ -85,7 +91,10 @@ export class Cluster {
   /** Resolves when every process is ready. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const folder = mkdtempSync(join(options.parentFolder ?? tmpdir(), 'postrider-cluster-'));
-    const own = options.nats === undefined ? await startNats({ storageMax: STORAGE_OCTETS_MAX }) : undefined;
+    const own =
+      options.nats === undefined
+        ? await startNats({ storageMax: STORAGE_OCTETS_MAX, ...options.natsStore })
+        : undefined;
     const cluster = new Cluster(folder, own);
     process.once('exit', cluster.#onExit);
     for (const made of ['config', 'log', 'mail']) mkdirSync(join(folder, made));
@@ -107,15 +116,19 @@ export class Cluster {
       for (let i = 0; i < listeners.length; i += 1) ports.listeners.push(await freePort());
       const configFile = join(this.folder, 'config', `${service}-${index}.yaml`);
       const config = this.#config(service, options, listeners, ports);
-      const url = await options.natsUrl?.(service, index, this.nats.url);
+      const url = await options.natsUrl?.(service, index, (options.nats ?? this.nats).url);
       if (url !== undefined) config.nats = { ...config.nats, url };
       writeFileSync(configFile, stringify(config));
       const logFile = join(this.folder, 'log', `${service}-${index}.log`);
-      const nodeOptions = options.nodeOptions?.[service] ?? [];
-      members.push({
-        ports,
-        process: new ServiceProcess({ service, index, configFile, logFile, nodeOptions }),
-      });
+      const nodeOptions = [
+        ...(options.nodeOptions?.[service] ?? []),
+        ...(options.nodeOptionsOf?.(service, index) ?? []),
+      ];
+      const files = { service, index, configFile, logFile, nodeOptions };
+      const process = new ServiceProcess(
+        options.root === undefined ? files : { ...files, root: options.root },
+      );
+      members.push({ ports, process });
     }
     this.#members.set(service, members);
   }

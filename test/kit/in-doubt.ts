@@ -1,15 +1,25 @@
 // Attempts in doubt, as the queue logs them.
 import type { Cluster } from './cluster.ts';
 
-/** Queue ids of the lines that the queue instances logged when an attempt was in doubt. */
-export function inDoubtOf(cluster: Cluster): Set<string> {
-  const ids = new Set<string>();
-  for (let index = 0; index < cluster.count('queue'); index += 1) {
-    for (const line of cluster.process('queue', index).log().split('\n')) {
-      if (!line.includes('in-doubt')) continue;
-      const id = /"queue_id":"([^"]+)"/.exec(line)?.[1];
-      if (id !== undefined) ids.add(id);
-    }
+/** How many attempts of each queue id the queue instances said were in doubt; one that is said twice counts once. */
+export function inDoubtOf(cluster: Cluster): Map<string, number> {
+  const logs = Array.from({ length: cluster.count('queue') }, (_, index) =>
+    cluster.process('queue', index).log(),
+  );
+  return inDoubtIn(logs);
+}
+
+/** The same, of these logs. */
+export function inDoubtIn(logs: readonly string[]): Map<string, number> {
+  const attempts = new Map<string, Set<string>>();
+  for (const line of logs.flatMap((log) => log.split('\n'))) {
+    if (!line.includes('in-doubt')) continue;
+    const queueId = /"queue_id":"([^"]+)"/.exec(line)?.[1];
+    const attemptId = /"attempt_id":"([^"]+)"/.exec(line)?.[1] ?? '';
+    if (queueId === undefined) continue;
+    const known = attempts.get(queueId);
+    if (known === undefined) attempts.set(queueId, new Set([attemptId]));
+    else known.add(attemptId);
   }
-  return ids;
+  return new Map([...attempts].map(([queueId, ids]) => [queueId, ids.size]));
 }

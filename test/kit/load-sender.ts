@@ -16,7 +16,8 @@ export interface LoadOptions {
   octets: number;
   /** First part of every token. */
   tokenPrefix: string;
-  forwardPath: (mail: number) => string;
+  /** One recipient, or several. */
+  forwardPath: (mail: number) => string | readonly string[];
   reversePath?: string;
   /** Starts so many a second; as fast as it goes when absent. */
   perSecond?: number;
@@ -31,6 +32,8 @@ export class LoadSender {
   readonly options: LoadOptions;
   /** Queue ids of the accepted mails by token. */
   readonly accepted = new Map<string, string>();
+  /** Recipients of the accepted mails that have more than one, by token. */
+  readonly several = new Map<string, readonly string[]>();
   /** Sent whole, but no reply was read. */
   readonly unknown = new Set<string>();
   /** Sent whole and answered with 4xx: not accepted, so it must not arrive, unless the cluster said 451 for want of an
@@ -127,9 +130,11 @@ export class LoadSender {
     const { reversePath = 'sender@client.test', forwardPath, tokenPrefix } = this.options;
     const token = `${tokenPrefix}-${this.#tokens}`;
     this.#tokens += 1;
+    const path = forwardPath(mail);
+    const forwardPaths = typeof path === 'string' ? [path] : path;
     const sending = {
       reversePath,
-      forwardPaths: [forwardPath(mail)],
+      forwardPaths,
       data: this.#mailData(token, dueAtMs),
     };
     // Until a reply says otherwise, once the dot is out.
@@ -138,6 +143,7 @@ export class LoadSender {
     const wasUnknown = this.unknown.delete(token);
     if (last.code === 250) {
       this.accepted.set(token, /queued as (\S+)/.exec(last.text)?.[1] ?? '');
+      if (forwardPaths.length > 1) this.several.set(token, forwardPaths);
       return true;
     }
     if (wasUnknown) this.refused.add(token);

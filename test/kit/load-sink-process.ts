@@ -13,13 +13,20 @@ export function sinkAddresses(count: number): string[] {
 export interface LoadSinkOptions {
   /** Between the final dot, when the mail counts as taken, and its reply. */
   answerAfterMs?: number;
+  /** Up to so much more, by chance. */
+  answerSpreadMs?: number;
+  /** Recipients are looked at: the first RCPT for a local part that begins with "grey" is refused for now, the final dot of a mail for
+   * one that begins with "slow" is answered after so long, and every arrival is kept with its recipients and its time. */
+  scripted?: { slowAfterMs: number };
   /** Before each reply, or each group of pipelined ones, the greeting included: as a host far away. */
   replyAfterMs?: number;
   /** It is so many sites: it listens at the first ones of `sinkAddresses`. */
   addresses?: number;
 }
 
-export type Question = 'taken' | 'arrivals' | 'latencies' | 'connections';
+export type Question = 'taken' | 'arrivals' | 'latencies' | 'connections' | 'refuse' | 'accept';
+/** A question, or tokens of which those are wanted that did not come; a token with "/<forward-path>" is about one recipient. */
+export type Asked = Question | { missing: readonly string[] };
 
 /** One token at the sink. */
 export interface TokenArrivals {
@@ -27,6 +34,11 @@ export interface TokenArrivals {
   times: number;
   /** Of every arrival, from its Received field. */
   queueIds: string[];
+  /** Of a scripted sink: how often each recipient came, and when (Unix, ms) each transaction ended. */
+  recipients?: Record<string, number>;
+  atMs?: number[];
+  /** Messages with the null reverse-path that have the token in them. */
+  reports?: number;
 }
 
 interface Answers {
@@ -37,6 +49,9 @@ interface Answers {
   latencies: number[];
   /** TCP connections now, the most at the same time since this was asked last, and all in all. */
   connections: { now: number; most: number; total: number };
+  /** From now on every RCPT is refused for now, or no more. */
+  refuse: true;
+  accept: true;
 }
 
 interface Saying {
@@ -47,11 +62,11 @@ interface Saying {
 /** The child's end. */
 export function parentPort(): {
   say: (saying: Saying) => void;
-  onQuestion: (hear: (question: Question) => void) => void;
+  onQuestion: (hear: (question: Asked) => void) => void;
 } {
   return {
     say: (saying) => process.send?.(saying),
-    onQuestion: (hear) => process.on('message', (message) => hear(message as Question)),
+    onQuestion: (hear) => process.on('message', (message) => hear(message as Asked)),
   };
 }
 
@@ -82,9 +97,18 @@ export class LoadSink {
 
   /** Answers come in the order of the questions. */
   ask<Q extends Question>(question: Q): Promise<Answers[Q]> {
+    return this.#ask(question) as Promise<Answers[Q]>;
+  }
+
+  /** Those of the tokens (with "/<forward-path>": of the token's recipients) that neither came nor were reported. */
+  missing(tokens: readonly string[]): Promise<string[]> {
+    return this.#ask({ missing: tokens }) as Promise<string[]>;
+  }
+
+  #ask(asked: Asked): Promise<unknown> {
     return new Promise((resolve) => {
-      this.#waiting.push((answer) => resolve(answer as Answers[Q]));
-      this.#child.send(question);
+      this.#waiting.push(resolve);
+      this.#child.send(asked);
     });
   }
 

@@ -2,37 +2,25 @@
 // how often each X-Token came and under which queue ids, how long after its X-Sent-Ms, and how many connections there are.
 // Run by LoadSink.start (load-sink-process.ts); answers questions over its IPC channel and ends with it.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { type LoadSinkOptions, parentPort, SINK_ADDRESSES, sinkAddresses } from './load-sink-process.ts';
+import { Arrivals } from './load-arrivals.ts';
+import {
+  type Asked,
+  type LoadSinkOptions,
+  parentPort,
+  SINK_ADDRESSES,
+  sinkAddresses,
+} from './load-sink-process.ts';
 
 const END = Buffer.from('\r\n.\r\n');
-const HEAD_OCTETS = 4096;
 const OPTIONS: LoadSinkOptions = JSON.parse(process.argv[2] ?? '{}');
-const { answerAfterMs = 0, replyAfterMs = 0, addresses = SINK_ADDRESSES.length } = OPTIONS;
+const { answerAfterMs = 0, answerSpreadMs = 0, replyAfterMs = 0, scripted } = OPTIONS;
+const { addresses = SINK_ADDRESSES.length } = OPTIONS;
 
-interface Arrival {
-  times: number;
-  queueIds: string[];
-}
-
-const arrivals = new Map<string, Arrival>();
-let taken = 0;
-let latencies: number[] = [];
+const arrivals = new Arrivals();
+/** Forward-paths that were refused once. */
+const refusedOnce = new Set<string>();
+let isRefusing = false;
 const connections = { now: 0, most: 0, total: 0 };
-
-function remember(mail: Buffer): void {
-  const head = mail.toString('latin1', 0, HEAD_OCTETS);
-  const token = /^X-Token: (\S+)/m.exec(head)?.[1] ?? '';
-  const queueId = /\bid ([0-9a-z]{20})\b/.exec(head)?.[1] ?? '';
-  const sentAtMs = Number(/^X-Sent-Ms: (\S+)/m.exec(head)?.[1] ?? Number.NaN);
-  const arrival = arrivals.get(token);
-  if (arrival === undefined) arrivals.set(token, { times: 1, queueIds: [queueId] });
-  else {
-    arrival.times += 1;
-    arrival.queueIds.push(queueId);
-  }
-  taken += 1;
-  if (!Number.isNaN(sentAtMs)) latencies.push(Date.now() - sentAtMs);
-}
 
 /** Counts a connection as its host does: from the handshake until the client has ended it. */
 function count(socket: Socket): void {
@@ -57,6 +45,8 @@ class Session {
   #phase: 'commands' | 'data' = 'commands';
   #searchedTo = 0;
   #answers = '';
+  #reversePath = '';
+  #recipients: string[] = [];
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -90,21 +80,51 @@ class Session {
       this.#searchedTo = this.#input.length;
       return false;
     }
-    remember(this.#input.subarray(0, end));
+    arrivals.add(this.#input.subarray(0, end), scripted && this.#recipients, this.#reversePath);
     this.#input = this.#input.subarray(end + END.length);
     this.#phase = 'commands';
-    if (answerAfterMs > 0) setTimeout(() => this.#say('250 2.0.0 taken\r\n'), answerAfterMs);
+    const afterMs = this.#answerAfterMs();
+    if (afterMs > 0) setTimeout(() => this.#say('250 2.0.0 taken\r\n'), afterMs);
     else this.#answers += '250 2.0.0 taken\r\n';
     return true;
+  }
+
+  #answerAfterMs(): number {
+    if (scripted && this.#recipients.some((path) => path.startsWith('slow'))) return scripted.slowAfterMs;
+    return answerAfterMs + Math.random() * answerSpreadMs;
+  }
+
+  /** Its reply; the transaction's addresses are kept. */
+  #takeAddress(verb: string, path: string): string {
+    if (verb === 'MAIL') {
+      this.#reversePath = path;
+      this.#recipients = [];
+      return '250 2.1.0 ok\r\n';
+    }
+    if (isRefusing) return '450 4.2.0 not now\r\n';
+    if (path.startsWith('grey') && !refusedOnce.has(path)) {
+      refusedOnce.add(path);
+      return '450 4.7.1 greylisted\r\n';
+    }
+    this.#recipients.push(path);
+    return '250 2.1.5 ok\r\n';
   }
 
   #takeCommand(): boolean {
     const end = this.#input.indexOf('\r\n');
     if (end < 0) return false;
     const verb = this.#input.toString('latin1', 0, Math.min(end, 4)).toUpperCase();
+    if (scripted && (verb === 'MAIL' || verb === 'RCPT')) {
+      const path = /<([^>]*)>/.exec(this.#input.toString('latin1', 0, end))?.[1] ?? '';
+      this.#input = this.#input.subarray(end + 2);
+      this.#answers += this.#takeAddress(verb, path);
+      return true;
+    }
     this.#input = this.#input.subarray(end + 2);
     if (verb === 'EHLO') this.#answers += '250-load.sink.test\r\n250-8BITMIME\r\n250 PIPELINING\r\n';
-    else if (verb === 'DATA') {
+    else if (verb === 'DATA' && scripted && this.#recipients.length === 0) {
+      this.#answers += '554 5.5.1 no recipient\r\n';
+    } else if (verb === 'DATA') {
       this.#answers += '354 go ahead\r\n';
       this.#phase = 'data';
       this.#searchedTo = 0;
@@ -137,19 +157,26 @@ async function listenAll(): Promise<void> {
 }
 
 void listenAll();
-parent.onQuestion((question) => {
-  switch (question) {
+parent.onQuestion((question) => parent.say({ answer: answerTo(question) }));
+
+function answerTo(asked: Asked): unknown {
+  if (typeof asked === 'object') return asked.missing.filter((token) => !arrivals.has(token));
+  switch (asked) {
     case 'taken':
-      return parent.say({ answer: taken });
+      return arrivals.taken;
     case 'arrivals':
-      return parent.say({ answer: [...arrivals].map(([token, arrival]) => ({ token, ...arrival })) });
+      return arrivals.list();
     case 'latencies':
-      parent.say({ answer: latencies });
-      latencies = [];
-      break;
-    case 'connections':
-      parent.say({ answer: { ...connections } });
+      return arrivals.takeLatencies();
+    case 'connections': {
+      const seen = { ...connections };
       connections.most = connections.now;
+      return seen;
+    }
+    case 'refuse':
+    case 'accept':
+      isRefusing = asked === 'refuse';
+      return true;
   }
-});
+}
 process.on('disconnect', () => process.exit(0));

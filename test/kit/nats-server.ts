@@ -14,6 +14,8 @@ export interface NatsOptions {
   storageMax?: number;
   /** Octets of its max_payload; 8 MB when absent. */
   payloadMax?: number;
+  /** Where its folder is made; the system's place when absent. */
+  parentFolder?: string;
   /** More lines of its configuration: users, TLS. */
   more?: string;
 }
@@ -96,7 +98,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
 export async function launchServer(
   options: NatsOptions = {},
 ): Promise<{ server: NatsServer; healthy: () => Promise<void> }> {
-  const directory = await mkdtemp(join(tmpdir(), 'postrider-nats-'));
+  const directory = await mkdtemp(join(options.parentFolder ?? tmpdir(), 'postrider-nats-'));
   const ports = { client: await freePort(), monitor: await freePort() };
   const configFile = join(directory, 'nats.conf');
   const configure = (changed: Partial<NatsOptions> = {}) =>

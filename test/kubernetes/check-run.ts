@@ -1,5 +1,6 @@
 // The check of the chart in a real cluster, step by step, under load; what every mail went through is compared at the end.
 // Fails: the first step that does not come true ends it, with its reason.
+import { inDoubtIn } from '#kit/in-doubt.ts';
 import { type Ledger, ledgerOf } from '#kit/load-ledger.ts';
 import { senderHalf } from '#kit/pod-programs.ts';
 import { waitUntil } from '#kit/wait-until.ts';
@@ -209,11 +210,10 @@ export class CheckRun {
     return (JSON.parse(said) as { mails: unknown[] }).mails.length === 0;
   }
 
-  /** Queue ids that the living pods of queue logged as in doubt: none of them was replaced since a worker was killed. */
-  async #inDoubt(): Promise<Set<string>> {
+  /** Attempts by queue id that the living pods of queue logged as in doubt: none of them was replaced since a worker was killed. */
+  async #inDoubt(): Promise<Map<string, number>> {
     const selector = '--selector=app.kubernetes.io/component=queue';
     const logs = await this.#kubectl.run('logs', selector, '--tail=-1', '--max-log-requests=20');
-    const lines = logs.split('\n').filter((line) => line.includes('in-doubt'));
-    return new Set(lines.flatMap((line) => /"queue_id":"([^"]+)"/.exec(line)?.[1] ?? []));
+    return inDoubtIn([logs]);
   }
 }

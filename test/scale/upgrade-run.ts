@@ -1,6 +1,7 @@
 // A rolling upgrade in processes: while mails come in at a steady pace, every instance of every service is asked to stop
 // (SIGTERM) and started again, one after the other. What is measured is the longest way of a mail, from the moment when it was
-// due to be sent until the sink had it; what must hold is that none is lost and none comes twice.
+// due to be sent until the sink had it; what must hold is that none is lost and none comes twice. It can begin with the services of
+// an older commit, which are replaced one by one by those of this tree.
 // Fails: an instance that does not stop by itself, or does not come back, rejects.
 
 import { setTimeout as pause } from 'node:timers/promises';
@@ -17,6 +18,10 @@ export interface UpgradeOptions {
   perSecond: number;
   /** Between one instance that is back and the next one that stops. */
   pauseMs: number;
+  /** Folder of the tree whose services are there first; this one when absent. */
+  from?: string;
+  /** Between the final dot and its reply. */
+  answerAfterMs?: number;
   say: (line: string) => void;
 }
 
@@ -30,16 +35,19 @@ export interface Upgrade {
 /** As an operator would: who takes mail in last. */
 const ORDER: readonly ServiceName[] = ['resolver', 'delivery', 'queue', 'ingress'];
 const REPLY_AFTER_MS = 20;
+/** What drain allows, and a little more. */
+const STOP_WITHIN_MS = 60_000;
 const SETTLED_WITHIN_MS = 60_000;
 
 export async function runUpgrade<T>(
   options: UpgradeOptions,
   use: (upgrade: Upgrade, cluster: Cluster) => T | Promise<T>,
 ): Promise<T> {
-  const { instances } = options;
-  const sink = await LoadSink.start({ replyAfterMs: REPLY_AFTER_MS });
+  const { instances, from, answerAfterMs = 0 } = options;
+  const sink = await LoadSink.start({ replyAfterMs: REPLY_AFTER_MS, answerAfterMs });
   try {
     const cluster = await Cluster.start({
+      ...(from !== undefined && { root: from }),
       instances: { ingress: instances, queue: instances, resolver: instances, delivery: instances },
       config: {
         routes: SINK_ADDRESSES.map((address, i) => ({
@@ -47,6 +55,8 @@ export async function runUpgrade<T>(
           to: `${address}:${sink.port}`,
         })),
         retry: { schedule: ['2 s', '5 s', '10 s'] },
+        // A host that answers after 2 s takes as many connections as it gets mails meanwhile.
+        delivery: { siteConnectionsMax: 200 },
       },
     });
     try {
@@ -98,7 +108,8 @@ async function upgrade(options: UpgradeOptions, cluster: Cluster, sink: LoadSink
 
 async function restart(cluster: Cluster, service: ServiceName, index: number): Promise<void> {
   const one = cluster.process(service, index);
-  if (!(await one.stop())) throw new Error(`${one.name} had to be killed\n${one.logTail()}`);
+  if (!(await one.stop(STOP_WITHIN_MS))) throw new Error(`${one.name} had to be killed\n${one.logTail()}`);
+  one.moveTo(undefined);
   await one.start();
 }
 

@@ -110,7 +110,7 @@ async function arrivalsOf(prefix: string): Promise<TokenArrivals[]> {
 async function settledLedger(sender: LoadSender, prefix: string): Promise<Ledger> {
   const untilMs = performance.now() + 40_000;
   for (;;) {
-    const ledger = ledgerOf(sender, await arrivalsOf(prefix), new Set());
+    const ledger = ledgerOf(sender, await arrivalsOf(prefix), new Map());
     const waiting = await cluster.sumOf('queue', 'postrider_queue_mails');
     if ((ledger.lost.length === 0 && waiting === 0) || performance.now() > untilMs) return ledger;
     await pause(200);

@@ -1,0 +1,33 @@
+// The final table of a crash run. Pure.
+import { ledgerText } from '#kit/load-ledger.ts';
+import { type CrashResult, isGood } from './crash-run.ts';
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+function listed(lines: readonly string[]): string {
+  return lines.map((line) => `    ${line}\n`).join('');
+}
+
+export function resultText(result: CrashResult): string {
+  const { faults, ledger, calm, settledMs, boundMs, leftAfterBound, leftInQueue, held, histories } = result;
+  const { longestGapMs, violations } = calm;
+  const heldLines =
+    held === undefined
+      ? []
+      : [
+          `held                 ${held.mails}\n`,
+          `held without doubt   ${held.without.length}\n${listed(held.without.slice(0, 10))}`,
+          `in doubt, not held   ${held.missing.length}\n${listed(held.missing.slice(0, 10))}`,
+        ];
+  return [
+    `faults               ${faults}\n`,
+    ledgerText(ledger),
+    ...heldLines,
+    `settled              ${seconds(settledMs)} after the last fault and the last mail (bound ${seconds(boundMs)})\n`,
+    `left after the bound ${leftAfterBound}; in the queue though they came ${leftInQueue}\n`,
+    `without an owner     at most ${seconds(longestGapMs.hit)} after a hit, ${seconds(longestGapMs.calm)} otherwise\n`,
+    `rules broken         ${violations.length}\n${listed(violations)}`,
+    ...(histories.length > 0 ? [`\nhistories (seconds of the run):\n${histories.join('\n')}\n`] : []),
+    `\n${isGood(result) ? 'every promise was kept' : 'PROMISES WERE BROKEN'}`,
+  ].join('');
+}
