@@ -23,6 +23,9 @@ export function storeStream(partition: number, layout: Pick<Layout, 'spoolStream
   return `STORE_${partition % layout.spoolStreams}`;
 }
 
+/** Copies of records that could not be read; for an operator. */
+export const QUARANTINE_STREAM = 'QUARANTINE';
+
 /** What operators rule at run time; small. */
 export const RULES_STREAM = 'RULES';
 
@@ -42,6 +45,7 @@ export const subjects = {
   spool: numbered('spool'),
   store: numbered('store'),
   settle: numbered('settle'),
+  quarantine: numbered('quarantine'),
   owner: (partition: number) => `queue.${partition}.owner`,
   /** State of one mail; "*" for all of the partition. */
   mail: (partition: number, queueId: string) => `queue.${partition}.m.${queueId}`,

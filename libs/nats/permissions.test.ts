@@ -66,6 +66,13 @@ describe('The table of permissions', () => {
     expect(mayPublish('$JS.API.STREAM.DELETE.CHECKPOINTS')).toEqual(['provision']);
   });
 
+  test('lets what cannot be read be put aside, looked at and dropped by the queue alone', () => {
+    for (const call of ['STREAM.MSG.GET', 'STREAM.MSG.DELETE', 'DIRECT.GET']) {
+      expect(mayPublish(`$JS.API.${call}.QUARANTINE`)).toEqual(['queue']);
+    }
+    expect(mayPublish('quarantine.0')).toEqual(['queue']);
+  });
+
   test('lets checkpoints be read by who passes them and who acts on them, and be removed by the latter', () => {
     expect(mayPublish('$JS.API.STREAM.MSG.GET.CHECKPOINTS')).toEqual(['queue', 'delivery']);
     expect(mayPublish('$JS.API.STREAM.PURGE.CHECKPOINTS')).toEqual(['queue']);

@@ -47,7 +47,7 @@ const readsInOrder = (stream: string, subject: string) => [
   `$JS.FC.${stream}.>`,
 ];
 
-const STREAMS = ['SPOOL_<k>', 'STORE_<k>', 'SETTLE', 'QUEUE', 'CHECKPOINTS', 'RULES'];
+const STREAMS = ['SPOOL_<k>', 'STORE_<k>', 'SETTLE', 'QUEUE', 'CHECKPOINTS', 'QUARANTINE', 'RULES'];
 
 /** Reads the rules of operators. */
 const readsRules = [api('STREAM.MSG.GET.RULES')];
@@ -78,6 +78,7 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         'spool.*',
         'store.*',
         'settle.*',
+        'quarantine.*',
         'queue.*.owner',
         'queue.*.m.*',
         'checkpoint.*',
@@ -105,6 +106,9 @@ export const permissionTable: Readonly<Record<NatsUser, Permissions>> = {
         ...readsInOrder('QUEUE', 'queue.*.m.*'),
         api('STREAM.PURGE.QUEUE'),
         api('STREAM.MSG.DELETE.QUEUE'),
+        ...readsRecords('QUARANTINE'),
+        ...readsInOrder('QUARANTINE', 'quarantine.*'),
+        api('STREAM.MSG.DELETE.QUARANTINE'),
         api('STREAM.MSG.GET.CHECKPOINTS'),
         ...readsInOrder('CHECKPOINTS', 'checkpoint.*'),
         api('STREAM.PURGE.CHECKPOINTS'),

@@ -20,7 +20,7 @@ const NO_STORAGE = 10047;
 const NOT_CLUSTERED = 10074;
 /** Too few servers of the cluster are there: one that starts may still come. */
 const NO_PEERS = 10005;
-const OURS = /^((SPOOL|STORE)_\d+|SETTLE|QUEUE|RULES|CHECKPOINTS)$/;
+const OURS = /^((SPOOL|STORE)_\d+|SETTLE|QUEUE|RULES|CHECKPOINTS|QUARANTINE)$/;
 
 /** Somebody must act: the message says what is wrong. */
 export class ProvisionError extends Error {}

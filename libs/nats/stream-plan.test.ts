@@ -33,7 +33,7 @@ describe('A plan', () => {
   test('makes what is missing and leaves what fits', () => {
     const found = there();
     found.delete('STORE_1');
-    const names = ['SPOOL_0', 'SPOOL_1', 'STORE_0', 'SETTLE', 'QUEUE', 'CHECKPOINTS', 'RULES'];
+    const names = ['SPOOL_0', 'SPOOL_1', 'STORE_0', 'SETTLE', 'QUEUE', 'CHECKPOINTS', 'QUARANTINE', 'RULES'];
     const rest = Object.fromEntries(names.map((name) => [name, 'leave']));
     expect(kinds(found)).toEqual({ ...rest, STORE_1: 'make' });
     expect(new Set(Object.values(kinds(new Map())))).toEqual(new Set(['make']));

@@ -6,7 +6,7 @@ const spool = () => ({ ...streamsOf(layout).find(({ name }) => name === 'SPOOL_1
 const found = (over: Record<string, unknown>): StreamConfig => ({ ...spool(), ...over });
 
 describe('The streams of a layout', () => {
-  test('are a SPOOL and a STORE for each share of the partitions, SETTLE, QUEUE, CHECKPOINTS and RULES', () => {
+  test('are a SPOOL and a STORE for each share of the partitions, SETTLE, QUEUE, CHECKPOINTS, QUARANTINE and RULES', () => {
     expect(streamsOf(layout).map(({ name, subjects }) => [name, ...subjects])).toEqual([
       ['SPOOL_0', 'spool.0', 'spool.2'],
       ['STORE_0', 'store.0', 'store.2'],
@@ -15,6 +15,7 @@ describe('The streams of a layout', () => {
       ['SETTLE', 'settle.*'],
       ['QUEUE', 'queue.*.owner', 'queue.*.m.*'],
       ['CHECKPOINTS', 'checkpoint.*', 'fence.*'],
+      ['QUARANTINE', 'quarantine.*'],
       ['RULES', 'rules.traces'],
     ]);
   });

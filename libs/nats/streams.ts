@@ -2,7 +2,7 @@
 //
 // A stream only grows: nothing here ever makes it hold less, or for a shorter time, unless an operator says so, and then only
 // when what is stored fits.
-import { CHECKPOINTS_STREAM, type Layout, RULES_STREAM, subjects } from './layout.ts';
+import { CHECKPOINTS_STREAM, type Layout, QUARANTINE_STREAM, RULES_STREAM, subjects } from './layout.ts';
 
 const NANOSECONDS = 1_000_000;
 /** Chunks that no mail names, left by an ingress that died, go after 400 days; no mail waits or is held as long. */
@@ -12,6 +12,8 @@ const DEDUPE_WINDOW_MS = 600_000;
 const RULES_KEPT = 16;
 /** A record has at most a hundred rules with addresses and reasons. */
 const RULES_OCTETS_MAX = 256 * 1024;
+/** Packs and states, a quarter of a MiB each at most as a rule. */
+const QUARANTINE_RECORDS_MAX = 1000;
 /** Room for half a million attempts between their final dot and its reply. */
 const CHECKPOINTS_OCTETS_MAX = 32 * 1024 * 1024;
 
@@ -61,6 +63,15 @@ export function streamsOf(layout: Layout): StreamConfig[] {
     { ...lasting, name: 'SETTLE', subjects: ['settle.*'] },
     { ...lasting, name: 'QUEUE', subjects: ['queue.*.owner', 'queue.*.m.*'], allow_atomic: true },
     checkpointsStream(layout),
+    // Nothing gives way here but by an operator's hand: when it is full, records stay where they cannot be read.
+    {
+      ...lasting,
+      name: QUARANTINE_STREAM,
+      subjects: ['quarantine.*'],
+      discard: 'new',
+      // Not max_bytes, which JetStream would set aside of the room for mail.
+      max_msgs: QUARANTINE_RECORDS_MAX,
+    },
     // The last record of a subject is all that holds: older ones may come and go.
     {
       ...lasting,

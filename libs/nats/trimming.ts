@@ -2,12 +2,15 @@
 //
 // Fails: `refused` with its words, `unavailable` when JetStream does not answer; the caller tries again or leaves it to the
 // stream's age limit.
-import { type ApiAnswer, callApi } from './api.ts';
+import { type ApiAnswer, type ApiError, callApi } from './api.ts';
 import type { Link } from './link.ts';
 
 const WAIT_MS = 5000;
 /** "sequence not found", "no message found". */
-const IS_GONE = new Set([10043, 10037]);
+const NOT_FOUND = new Set([10043, 10037]);
+/** Of a delete that failed for any reason: only its words say that there was nothing (nats-server 2.15.1). */
+const DELETE_FAILED = 10057;
+const NOTHING_THERE = /no message found|deleted message|store EOF/;
 
 export type Trimmed = { kind: 'done' } | { kind: 'refused'; reason: string } | { kind: 'unavailable' };
 
@@ -32,8 +35,11 @@ export async function remove(
 ): Promise<Trimmed> {
   const request = { seq: sequence, no_erase: true };
   const answer = await callApi(link, `STREAM.MSG.DELETE.${stream}`, request, WAIT_MS);
-  const isGone = answer.kind === 'error' && IS_GONE.has(answer.error.err_code ?? 0);
-  return isGone ? DONE : trimmedOf(answer);
+  return answer.kind === 'error' && wasGone(answer.error) ? DONE : trimmedOf(answer);
+}
+
+function wasGone({ err_code: number = 0, description = '' }: ApiError): boolean {
+  return NOT_FOUND.has(number) || (number === DELETE_FAILED && NOTHING_THERE.test(description));
 }
 
 function trimmedOf(answer: ApiAnswer<unknown>): Trimmed {

@@ -39,6 +39,7 @@ export function explained(error: ServiceError | null, address: string): QueueAdm
     case status.UNIMPLEMENTED:
       return new QueueAdminError(`what listens at ${address} is not a queue of this version`);
     case status.INVALID_ARGUMENT:
+    case status.NOT_FOUND:
     case status.RESOURCE_EXHAUSTED:
       return new QueueAdminError(error.details);
     default:

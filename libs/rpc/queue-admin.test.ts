@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { FlushRequest, ListRequest, QueuedMail, QueueSummary } from '#proto/postrider/v1/admin.ts';
 import { endpointText } from './listening.ts';
+import type { QuarantineAdminCalls } from './quarantine-admin.ts';
 import { type QueueAdminServer, serveQueueAdmin } from './queue-admin.ts';
 import { connectQueueAdmin, type QueueAdmin } from './queue-admin-client.ts';
 import type { TraceAdminCalls } from './trace-admin.ts';
@@ -38,6 +39,12 @@ const NO_RULES: TraceAdminCalls = {
   stop: async () => false,
 };
 
+const NOTHING_ASIDE: QuarantineAdminCalls = {
+  list: async () => [],
+  show: async () => undefined,
+  drop: async () => false,
+};
+
 const running: { stop(): Promise<void> }[] = [];
 const clients: QueueAdmin[] = [];
 
@@ -48,6 +55,7 @@ async function serve(over: Partial<Parameters<typeof serveQueueAdmin>[0]> = {}):
     list: async () => ({ mails: [], summary: SUMMARY }),
     flush: async () => 0,
     traces: NO_RULES,
+    quarantine: NOTHING_ASIDE,
     ...over,
   });
   running.push(server);

@@ -14,12 +14,14 @@ import {
   type FlushRequest,
   type ListItem,
   type ListRequest,
+  QuarantineAdminService,
   QueueAdminService,
   type QueuedMail,
   type QueueSummary,
   TraceAdminService,
 } from '#proto/postrider/v1/admin.ts';
 import { listen } from './listening.ts';
+import { type QuarantineAdminCalls, quarantineAdminHandlers } from './quarantine-admin.ts';
 import { type TraceAdminCalls, traceAdminHandlers } from './trace-admin.ts';
 
 /** Calls in flight get this long when the server stops. */
@@ -38,6 +40,7 @@ export interface QueueAdminOptions {
   /** How many recipients were made due. */
   flush(request: FlushRequest): Promise<number>;
   traces: TraceAdminCalls;
+  quarantine: QuarantineAdminCalls;
 }
 
 export interface QueueAdminServer {
@@ -60,6 +63,7 @@ export async function serveQueueAdmin(options: QueueAdminOptions): Promise<Queue
       },
     });
     fresh.addService(TraceAdminService, traceAdminHandlers(options.traces));
+    fresh.addService(QuarantineAdminService, quarantineAdminHandlers(options.quarantine));
   });
   return { port, stop: () => stop(server) };
 }

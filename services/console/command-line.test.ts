@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import type { QuarantineAdminCalls } from '#libs/rpc/quarantine-admin.ts';
 import { type QueueAdminOptions, type QueueAdminServer, serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
 import type { TraceAdminCalls } from '#libs/rpc/trace-admin.ts';
 import type { FlushRequest, ListRequest } from '#proto/postrider/v1/admin.ts';
@@ -10,6 +11,12 @@ const NO_RULES: TraceAdminCalls = {
   force: async () => ({ kind: 'invalid', reason: 'no rules here' }),
   listForced: async () => [],
   stop: async () => false,
+};
+
+const NOTHING_ASIDE: QuarantineAdminCalls = {
+  list: async () => [],
+  show: async () => undefined,
+  drop: async () => false,
 };
 
 let server: QueueAdminServer | undefined;
@@ -29,6 +36,7 @@ async function serve(over: Partial<QueueAdminOptions> = {}): Promise<string> {
       return 2;
     },
     traces: NO_RULES,
+    quarantine: NOTHING_ASIDE,
     ...over,
   });
   return `127.0.0.1:${server.port}`;

@@ -9,6 +9,7 @@ import { JaegerError } from './jaeger.ts';
 import { listingText } from './listing-text.ts';
 import { addProvision } from './provision-arguments.ts';
 import { countText } from './quantities.ts';
+import { addQuarantine } from './quarantine.ts';
 import { addSmoke } from './smoke-arguments.ts';
 import { SmokeFailure } from './smoke-client.ts';
 import { addTraceForce } from './trace-force.ts';
@@ -83,6 +84,7 @@ function programOf(surroundings: Surroundings): Command {
   const trace = program.command('trace').description('the way of a mail, as Jaeger knows it');
   addTraceShow(trace, surroundings);
   addTraceForce(trace, { address: admin, help: adminHelp }, surroundings);
+  addQuarantine(program, { address: admin, help: adminHelp }, surroundings);
   addProvision(program, surroundings);
   return program;
 }

@@ -34,6 +34,7 @@ async function postrider(line: string, over: Partial<TraceAdminCalls> = {}) {
     list: async () => ({ mails: [], summary }),
     flush: async () => 0,
     traces,
+    quarantine: { list: async () => [], show: async () => undefined, drop: async () => false },
   });
   const said = { out: '', err: '', code: -1 };
   const argv = ['node', 'postrider', ...line.split(' ')];

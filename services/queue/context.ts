@@ -44,6 +44,10 @@ export interface QueueContext {
   /** Tells the worker, with the other acknowledgements of this turn, that it may forget the outcome. */
   acknowledge: (owner: Acknowledger, worker: string, attemptId: string) => void;
   onInDoubt: (queueId: string, attemptId: string) => void;
+  /** A mail that we accepted can be delivered to nobody any more, and why. */
+  onContentLost: (queueId: string, what: string) => void;
+  /** A record that cannot be read was put aside. */
+  onQuarantined: (what: string) => void;
   /** The partition is given up: by us when there is no reason. */
   onGone: (partition: number, reason: string | undefined) => void;
   onTrouble: (reason: string) => void;

@@ -42,6 +42,8 @@ export interface DispatchOwner {
   find(queueId: string): Custody | undefined;
   /** False when the input changed nothing. */
   feed(custody: Custody, input: MessageInput): boolean;
+  /** A worker did not find what the mail refers to. */
+  onContentMissing(custody: Custody): void;
   /** No attempt reads the mail in its pack any more. */
   onPackUnread(custody: Custody): void;
 }
@@ -220,6 +222,9 @@ export class Dispatch {
       const site = origin.kind === 'leased' ? origin.site : undefined;
       this.acknowledge([{ worker, attemptId: attempt.id }]);
       this.#owner.feed(custody, { kind: 'returned', nowMs, positions, site });
+      // A mail that was moved meanwhile is sent with its new place.
+      const isMoved = origin.kind === 'leased' && origin.job.ref !== custody.message.ref;
+      if (outcome.contentMissing === true && !isMoved) this.#owner.onContentMissing(custody);
     } else {
       attempt.finished = true;
       // While it was out, an attempt that had been given up said that it had delivered.

@@ -13,13 +13,15 @@ export interface Shown {
   /** Delivery workers that are heard. */
   workers: () => number;
   now: () => number;
+  /** Records in quarantine. */
+  quarantined: () => number;
 }
 
 export function registerGauges(metrics: Pick<Metrics, 'gauge'>, shown: Shown): void {
   const { queue, desk, now } = shown;
   const gauge = (name: string, help: string, read: () => number) =>
     metrics.gauge(`postrider_queue_${name}`, help, read);
-  const sum = (key: 'mails' | 'attempts' | 'openPacks' | 'remembering') => () => {
+  const sum = (key: 'mails' | 'attempts' | 'openPacks' | 'remembering' | 'reports') => () => {
     let total = 0;
     for (const partition of queue.partitions.values()) total += partition.counts()[key];
     return total;
@@ -38,6 +40,12 @@ export function registerGauges(metrics: Pick<Metrics, 'gauge'>, shown: Shown): v
     'Partitions of the whole cluster; while the sum of those that are owned is less, mail of the others waits.',
     () => shown.partitions,
   );
+  gauge(
+    'quarantine_records',
+    'Records of the whole cluster that cannot be read and wait for an operator, as each instance sees them.',
+    shown.quarantined,
+  );
+  gauge('reports_waiting', 'Reports to senders that are not stored yet.', sum('reports'));
   gauge('workers', 'Delivery workers that this instance hears; without any, no mail leaves.', shown.workers);
   gauge('ready', 'Work that waits for a site.', () => desk.totals().waiting);
   // The parts of all instances are the whole limit of a site.

@@ -24,7 +24,7 @@ describe('the header section', () => {
   const nobody = { bySequence: async () => ({ kind: 'missing' }) as const };
 
   test('stands behind our trace fields', async () => {
-    const section = await headerSectionOf(frame('A: b\r\n\r\nbody'), nobody);
+    const section = await headerSectionOf(frame('A: b\r\n\r\nbody'), nobody, 1000);
     expect(Buffer.from(section).toString()).toBe('Received: x\r\nA: b\r\n');
   });
 
@@ -38,10 +38,12 @@ describe('the header section', () => {
         return { kind: 'found', record } as const;
       },
     };
-    expect(Buffer.from(await headerSectionOf(frame('', chunks), direct)).toString()).toBe(
+    expect(Buffer.from(await headerSectionOf(frame('', chunks), direct, 1000)).toString()).toBe(
       'Received: x\r\nL: m\r\n',
     );
     expect(asked).toEqual([['STORE_0', 3]]);
-    expect(Buffer.from(await headerSectionOf(frame('', chunks), nobody)).toString()).toBe('Received: x\r\n');
+    expect(Buffer.from(await headerSectionOf(frame('', chunks), nobody, 1000)).toString()).toBe(
+      'Received: x\r\n',
+    );
   });
 });

@@ -20,15 +20,20 @@ export function fieldEnd(mailData: Uint8Array, limit: number): number {
 export async function headerSectionOf(
   frame: Frame,
   direct: Pick<DirectGet, 'bySequence'>,
+  withinMs: number,
 ): Promise<Uint8Array> {
-  const data = await startOfData(frame, direct);
+  const data = await startOfData(frame, direct, withinMs);
   return Buffer.concat([frame.prepended, data.subarray(0, fieldEnd(data, HEADER_OCTETS_MAX))]);
 }
 
 /** A large mail has its data in chunks: the first one has its start. */
-async function startOfData(frame: Frame, direct: Pick<DirectGet, 'bySequence'>): Promise<Uint8Array> {
+async function startOfData(
+  frame: Frame,
+  direct: Pick<DirectGet, 'bySequence'>,
+  withinMs: number,
+): Promise<Uint8Array> {
   const [chunk] = frame.envelope.chunks;
   if (chunk === undefined) return frame.data;
-  const got = await direct.bySequence(chunk.stream, chunk.sequence);
+  const got = await direct.bySequence(chunk.stream, chunk.sequence, withinMs);
   return got.kind === 'found' ? got.record.data : new Uint8Array(0);
 }

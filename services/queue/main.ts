@@ -13,6 +13,8 @@ import { Erasure } from './erasure.actor.ts';
 import { Gate, restAsLong } from './gate.ts';
 import { registerGauges } from './gauges.ts';
 import { Interned } from './interned.ts';
+import { toldLosses } from './losses.ts';
+import { QuarantineDesk } from './quarantine-desk.actor.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
 import { Rounds } from './rounds.ts';
 import { Routes } from './routes.actor.ts';
@@ -75,6 +77,7 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
       );
     },
     onTrouble,
+    ...toldLosses(telemetry),
     counters: {
       started: metrics.counter('postrider_queue_mails_started_total', 'Mails taken over from SPOOL.'),
       outcomes: new Tally(
@@ -112,8 +115,11 @@ await runService({
     });
     await presence.start();
     queue.start(presence);
+    const quarantine = new QuarantineDesk(shared);
+    quarantine.start();
     registerGauges(telemetry.metrics, {
       queue,
+      quarantined: () => quarantine.count,
       desk: shared.desk,
       partitions: layout.partitions,
       siteConnectionsMax: config.delivery.siteConnectionsMax,
@@ -128,6 +134,7 @@ await runService({
       list: (request) => admin.list(request),
       flush: (request) => admin.flush(request),
       traces: new TraceRulesDesk(shared),
+      quarantine,
     });
     if (config.admin.port !== 0 && server.port !== config.admin.port) {
       telemetry.logger.warn(
@@ -140,6 +147,7 @@ await runService({
       stop: async () => {
         await server.stop();
         admin.stop();
+        quarantine.stop();
         await queue.stop();
         await shared.erasure.finish(ERASE_WITHIN_MS);
         shared.routes.stop();

@@ -9,7 +9,7 @@
 // A recipient that waits is started when it is due, whatever the others do.
 //
 // Invariants:
-//  M1  A message is settled only when every recipient is done (promise 2).
+//  M1  A message is settled only when every recipient is done (promise 2), or its content is gone with whom to tell.
 //  M2  A failed or expired recipient becomes done only after its DSN is stored, or when the reverse-path is null.
 //  M3  At most one attempt is wanted for a recipient; a fate once given never changes.
 //  M4  Every message has a wake-up at its next attempt or review (delay warning, expiry), whichever is first; except one
@@ -29,14 +29,19 @@ import {
   YOUNG_MS,
 } from './message-reviews.ts';
 import {
+  adopt,
   applyResult,
   attempting,
+  CONTENT_LOST,
   expireWaiting,
+  failUndelivered,
   hasFailed,
+  holdDoubted,
   isActive,
   isOut,
   type PositionResult,
   positionsIn,
+  settleUntold,
   stepBack,
 } from './recipient-steps.ts';
 
@@ -68,7 +73,9 @@ export type MessageInput =
   | { kind: 'doubted'; nowMs: number; positions: readonly number[] }
   /** Ready for so long that the route may have changed. */
   | { kind: 'rerouted'; positions: readonly number[] }
-  | { kind: 'reported'; nowMs: number };
+  | { kind: 'reported'; nowMs: number }
+  /** It cannot be delivered any more. damaged: its sender can be told. gone: nobody knows who that is. */
+  | { kind: 'contentLost'; nowMs: number; content: 'damaged' | 'gone' };
 
 export type MessageEffect =
   /** The resolver may answer at once, while this is performed: it is always the last effect. */
@@ -103,7 +110,8 @@ export function receive(message: Message, input: MessageInput, policy: MessagePo
       for (const position of input.positions) message.recipients[position]!.phase = 'attempting';
       return NOTHING;
     case 'adopted':
-      return adopt(message, input.positions, input.siteKey);
+      adopt(message, input.positions, input.siteKey);
+      return NOTHING;
     case 'outcome':
       return whileAttempting(message, input, policy);
     case 'late':
@@ -118,6 +126,8 @@ export function receive(message: Message, input: MessageInput, policy: MessagePo
       return startRouting(message, input.positions);
     case 'reported':
       return whileReporting(message, input.nowMs, policy);
+    case 'contentLost':
+      return whenContentLost(message, input, policy);
   }
 }
 
@@ -198,6 +208,8 @@ function whileRouting(
   { routes, nowMs }: MessageInput & { kind: 'routed' },
   policy: MessagePolicy,
 ): MessageEffect[] {
+  // It stepped back meanwhile: a report is under way, or nothing is left to be routed.
+  if (message.phase !== 'active') return NOTHING;
   const bySite = new Map<string, { site: Site; positions: number[] }>();
   let ended = 0;
   message.recipients.forEach((recipient, position) => {
@@ -220,17 +232,6 @@ function whileRouting(
   const effects = [...learned];
   for (const group of bySite.values()) effects.push({ kind: 'enqueue', ...group });
   return effects;
-}
-
-function adopt(message: Message, positions: readonly number[], siteKey: string): MessageEffect[] {
-  for (const position of positions) {
-    const recipient = message.recipients[position];
-    if (recipient === undefined || recipient.phase !== 'waiting') continue;
-    recipient.phase = 'attempting';
-    recipient.siteKey = siteKey;
-    message.phase = 'active';
-  }
-  return NOTHING;
 }
 
 function whileAttempting(
@@ -322,14 +323,6 @@ function whenDoubted(
   return message.phase === 'reporting' ? [{ kind: 'remember' }] : restOrRemember(message, nowMs, policy);
 }
 
-/** True when only an operator may have it tried again: it may have been delivered, and the policy wants no duplicate. */
-function holdDoubted(message: Message, position: number, policy: MessagePolicy): boolean {
-  const recipient = message.recipients[position]!;
-  if (!recipient.inDoubt || policy.inDoubt !== 'hold') return false;
-  recipient.phase = 'held';
-  return true;
-}
-
 /** Back to where it waited before; the site of an attempt that an earlier owner began is not known any more. */
 function toSite(
   message: Message,
@@ -390,4 +383,18 @@ function whileReporting(message: Message, nowMs: number, policy: MessagePolicy):
   message.reporting = 'none';
   message.phase = 'resting';
   return rest(message, nowMs, policy);
+}
+
+/** While a worker has some of it, that one may know better: the input comes again. */
+function whenContentLost(
+  message: Message,
+  { content, nowMs }: MessageInput & { kind: 'contentLost' },
+  policy: MessagePolicy,
+): MessageEffect[] {
+  const isTold = message.phase === 'settled' || (content === 'damaged' && message.phase === 'reporting');
+  if (isTold || positionsIn(message, 'attempting').length > 0) return NOTHING;
+  failUndelivered(message, CONTENT_LOST);
+  if (content === 'damaged') return rest(message, nowMs, policy);
+  settleUntold(message);
+  return [{ kind: 'settle' }];
 }

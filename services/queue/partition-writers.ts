@@ -1,4 +1,5 @@
 // Puts together what writes for one partition under its owner's claim, and says what follows when something is stored.
+import { spoolStream } from '#libs/nats/layout.ts';
 import { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody } from './custody.ts';
@@ -8,6 +9,7 @@ import type { Mails } from './mails.ts';
 import type { MessageInput } from './message.machine.ts';
 import { Remember } from './remember.actor.ts';
 import { Reports } from './reports.actor.ts';
+import { Salvage } from './salvage.actor.ts';
 import type { SettleLog } from './settle-log.actor.ts';
 
 /** The owner, as far as its writers are concerned. */
@@ -17,6 +19,7 @@ export interface WritingOwner {
   readonly mails: Mails;
   feed(custody: Custody, input: MessageInput): boolean;
   onPackUnread(custody: Custody): void;
+  wake(custody: Custody): void;
 }
 
 export interface WritersOptions {
@@ -34,6 +37,7 @@ export interface Writers {
   checkpoints: Checkpoints;
   remember: Remember;
   reports: Reports;
+  salvage: Salvage;
 }
 
 export function makeWriters(options: WritersOptions): Writers {
@@ -47,10 +51,27 @@ export function makeWriters(options: WritersOptions): Writers {
     isOver: (attemptId) => dispatch.attempts.get(attemptId) === undefined,
     onFenced,
   });
-  return { checkpoints, remember: makeRemember(options), reports: makeReports(options) };
+  const salvage: Salvage = new Salvage({
+    ...context,
+    partition,
+    stream: spoolStream(partition, context.layout),
+    ledger: options.settleLog.ledger,
+    feed: (custody, input) => owner.feed(custody, input),
+    onThere: (custody) => {
+      if (!custody.isStored) remember.add(custody);
+      owner.wake(custody);
+    },
+    forgetReports: (custody) => reports.forget(custody),
+  });
+  const remember = makeRemember(options, salvage);
+  const reports = makeReports(options, salvage);
+  return { checkpoints, remember, reports, salvage };
 }
 
-function makeRemember({ owner, dispatch, settleLog, context, onFenced }: WritersOptions): Remember {
+function makeRemember(
+  { owner, dispatch, settleLog, context, onFenced }: WritersOptions,
+  salvage: Salvage,
+): Remember {
   const { number: partition, epoch } = owner;
   return new Remember({
     ...context,
@@ -66,13 +87,12 @@ function makeRemember({ owner, dispatch, settleLog, context, onFenced }: Writers
       dispatch.settled(acks);
       dropChunks(context.erasure, custody);
     },
-    onMissing: ({ message }) =>
-      context.onTrouble(`the content of ${message.queueId} is gone: it cannot leave its pack`),
+    onMissing: (custody) => salvage.missing(custody),
     onFenced,
   });
 }
 
-function makeReports({ owner, settleLog, context, knownReport }: WritersOptions): Reports {
+function makeReports({ owner, settleLog, context, knownReport }: WritersOptions, salvage: Salvage): Reports {
   return new Reports({
     ...context,
     partition: owner.number,
@@ -86,5 +106,6 @@ function makeReports({ owner, settleLog, context, knownReport }: WritersOptions)
       custody.reportPacks = [...custody.reportPacks, ...inPacks];
       owner.feed(custody, { kind: 'reported', nowMs: context.now() });
     },
+    onMissing: (custody) => salvage.missing(custody),
   });
 }

@@ -24,9 +24,10 @@ import { readRecipients } from './recipients-read.ts';
 import type { Remember } from './remember.actor.ts';
 import type { Reports } from './reports.actor.ts';
 import { type Restored, restore } from './restore.ts';
+import type { Salvage } from './salvage.actor.ts';
 import { SettleLog } from './settle-log.actor.ts';
 import type { Leaser, WorkItem } from './site-desk.actor.ts';
-import { claim, indexOf, isStillOwner } from './takeover.ts';
+import { claim, isStillOwner } from './takeover.ts';
 import { Unheard } from './unheard.actor.ts';
 
 const WAKE_UPS_PER_TICK = 2000;
@@ -48,6 +49,7 @@ export class Partition implements DispatchOwner, Leaser {
   readonly #leases: Leases;
   #checkpoints!: Checkpoints;
   #unheard: Unheard | undefined;
+  #salvage!: Salvage;
   #remember!: Remember;
   #reports!: Reports;
   #follower: Follower | undefined;
@@ -113,6 +115,7 @@ export class Partition implements DispatchOwner, Leaser {
 
   #goOn(restored: Restored): void {
     this.#knownReports = restored.reports;
+    for (const record of restored.unreadable) this.#salvage.unreadable(record);
     this.#unheard = new Unheard({
       owner: this,
       dispatch: this.#dispatch,
@@ -148,18 +151,8 @@ export class Partition implements DispatchOwner, Leaser {
     ];
   }
 
-  /** Nothing, and a word about it, when it cannot be read. */
-  #read<T>(what: string, decode: () => T): T | undefined {
-    try {
-      return decode();
-    } catch (error) {
-      this.#context.onTrouble(`${what} cannot be read: ${(error as Error).message}`);
-      return undefined;
-    }
-  }
-
   #startWriters(): void {
-    const { checkpoints, remember, reports } = makeWriters({
+    const { checkpoints, remember, reports, salvage } = makeWriters({
       owner: this,
       dispatch: this.#dispatch,
       settleLog: this.#settleLog,
@@ -170,6 +163,7 @@ export class Partition implements DispatchOwner, Leaser {
     this.#checkpoints = checkpoints;
     this.#remember = remember;
     this.#reports = reports;
+    this.#salvage = salvage;
   }
 
   #lineStored(custody: Custody): void {
@@ -188,11 +182,8 @@ export class Partition implements DispatchOwner, Leaser {
 
   #arrived(record: StoredRecord): void {
     if (this.phase !== 'open') return;
-    const index = this.#read(`pack ${record.sequence}`, () => indexOf(record));
-    if (index === undefined) {
-      this.#settleLog.ledger.pin(record.sequence);
-      return;
-    }
+    const index = this.#salvage.indexOf(record);
+    if (index === undefined) return;
     const fresh = this.mails.addPack(record.sequence, index.entries, new Set(), this.#context.now());
     this.#context.counters.started.add(fresh.length);
     for (const custody of fresh) this.wake(custody);
@@ -207,8 +198,15 @@ export class Partition implements DispatchOwner, Leaser {
 
   /** The index had no room for the recipients: the envelope has them. */
   async #wakeUnlisted(custody: Custody): Promise<void> {
-    if (await readRecipients(custody, this.#context)) this.wake(custody);
+    const read = await readRecipients(custody, this.#context);
+    if (read === 'read') this.wake(custody);
+    else if (read === 'missing') this.onContentMissing(custody);
     else this.mails.wakeAt(custody, this.#context.now() + READ_AGAIN_MS);
+  }
+
+  /** Somebody did not find what the mail refers to. */
+  onContentMissing(custody: Custody): void {
+    this.#salvage.missing(custody);
   }
 
   /** Feeds the machine and performs what it asks for; false when the input changed nothing. */
@@ -307,7 +305,7 @@ export class Partition implements DispatchOwner, Leaser {
     await this.#unheard?.sweep();
     await this.#leases.sweep(nowMs);
     await this.#checkpoints.trim();
-    await this.#settleLog.trim(nowMs);
+    await Promise.all([this.#settleLog.trim(nowMs), this.#salvage.sweep(nowMs)]);
   }
 
   /** Whether it is still ours; gives it up when its claim is not ours any more. */
@@ -367,6 +365,7 @@ export class Partition implements DispatchOwner, Leaser {
       openPacks: this.#settleLog.ledger.openPacks,
       remembering: this.phase === 'opening' ? 0 : this.#remember.waiting,
       ending: this.#checkpoints?.ending ?? 0,
+      reports: this.phase === 'opening' ? 0 : this.#reports.waiting,
     };
   }
 }

@@ -6,6 +6,14 @@ import { nextAttemptAtMs } from './retry.ts';
 
 export type RecipientResult = 'delivered' | 'relayed' | 'deferred' | 'failed';
 
+/** Ours: nothing is left to be delivered. */
+export const CONTENT_LOST: Reply = Object.freeze({
+  code: 554,
+  enhanced: '5.3.0',
+  text: 'The content of the mail was lost here.',
+  host: '',
+});
+
 /** What became of the recipient at this position. */
 export interface PositionResult {
   position: number;
@@ -66,6 +74,42 @@ export function expireWaiting(message: Message): void {
     recipient.fate = 'expired';
     recipient.phase = 'failed';
   }
+}
+
+/** Who has no fate yet has failed with these words. */
+export function failUndelivered(message: Message, reply: Reply): void {
+  for (const recipient of message.recipients) {
+    if (recipient.fate !== 'none') continue;
+    recipient.fate = 'failed';
+    recipient.phase = 'failed';
+    recipient.lastReply = reply;
+  }
+}
+
+/** Attempts of an earlier owner that are out. */
+export function adopt(message: Message, positions: readonly number[], siteKey: string): void {
+  for (const position of positions) {
+    const recipient = message.recipients[position];
+    if (recipient === undefined || recipient.phase !== 'waiting') continue;
+    recipient.phase = 'attempting';
+    recipient.siteKey = siteKey;
+    message.phase = 'active';
+  }
+}
+
+/** True when only an operator may have it tried again: it may have been delivered, and the policy wants no duplicate. */
+export function holdDoubted(message: Message, position: number, policy: MessagePolicy): boolean {
+  const recipient = message.recipients[position]!;
+  if (!recipient.inDoubt || policy.inDoubt !== 'hold') return false;
+  recipient.phase = 'held';
+  return true;
+}
+
+/** Its failures are told to nobody: who that would be is lost, too. */
+export function settleUntold(message: Message): void {
+  for (const recipient of message.recipients) recipient.phase = 'done';
+  message.reporting = 'none';
+  message.phase = 'settled';
 }
 
 /** Positions of the recipients in this phase. */

@@ -1,15 +1,14 @@
 // Makes delivery status notifications of requests: the mail data, the envelope, the frame. A report's queue id follows
 // from the mail and its recipients, so that an owner that takes over knows whether it is stored already.
 //
-// Fails: `unavailable` when the mail cannot be read now, `missing` when it is gone: then nobody knows whom to tell.
+// Fails: the original header section is left out when it cannot be read in time.
 import { createHash } from 'node:crypto';
 import { buildDsn, type DsnRecipient } from '#libs/dsn/report.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { recordMax } from '#libs/nats/payload.ts';
-import { domainRuns, encodeFrame } from '#libs/pack/pack.ts';
+import { domainRuns, encodeFrame, type Frame } from '#libs/pack/pack.ts';
 import { BodyType, type Envelope, type PackEntry } from '#proto/postrider/v1/mail.ts';
 import type { Custody } from './custody.ts';
-import type { FrameReader } from './frames.ts';
 import { headerSectionOf } from './header-section.ts';
 import { isHeard, type Message, type Recipient } from './message.ts';
 import { unpackTrace } from './trace-text.ts';
@@ -39,13 +38,12 @@ export interface Draft {
 
 export interface DraftSurroundings {
   direct: Pick<DirectGet, 'bySequence'>;
+  readWithinMs: number;
   hostname: string;
   expireAfterMs: number;
   payloadMax: () => number;
   now: () => number;
 }
-
-export type Drafted = { kind: 'draft'; draft: Draft } | { kind: 'missing' } | { kind: 'unavailable' };
 
 /** The queue id of the DSN for these recipients of a mail: same partition, the rest from a hash. */
 export function dsnQueueId(queueId: string, report: string, positions: readonly number[]): string {
@@ -74,22 +72,22 @@ export function partsOf(request: ReportRequest): ReportPart[] {
 /** How many characters of a reply are told: all, fewer when the report has no room in a message, at last none. */
 const TEXTS_TOLD = [Number.POSITIVE_INFINITY, 100, 0];
 
+/** The report of a mail whose frame this is. */
 export async function draftOf(
   part: ReportPart,
-  reader: FrameReader,
+  frame: Frame,
   surroundings: DraftSurroundings,
-): Promise<Drafted> {
-  const { direct, payloadMax } = surroundings;
-  const read = await reader.read(part.request.custody.message.ref);
-  if (read.kind !== 'found') return read;
-  const source = { envelope: read.frame.envelope, headerSection: await headerSectionOf(read.frame, direct) };
+): Promise<Draft> {
+  const { direct, payloadMax, readWithinMs } = surroundings;
+  const headerSection = await headerSectionOf(frame, direct, readWithinMs);
+  const source = { envelope: frame.envelope, headerSection };
   const octetsMax = recordMax(payloadMax());
   let draft: Draft | undefined;
   for (const textMax of TEXTS_TOLD) {
     draft = draftWith(part, source, { ...surroundings, textMax });
     if (draft.frameLength <= octetsMax) break;
   }
-  return { kind: 'draft', draft: draft! };
+  return draft!;
 }
 
 function draftWith(

@@ -20,6 +20,7 @@ function bench() {
   const answers: Stored[] = [];
   const stored: [string, readonly number[]][] = [];
   const troubles: string[] = [];
+  const missing: string[] = [];
   const lost = new Set<number>();
   const clock = { nowMs: 1_000_000 };
   let payloadMax = 1024 ** 2;
@@ -43,13 +44,14 @@ function bench() {
     },
     storedReport: (queueId) => known.get(queueId),
     onStored: ({ custody }, packs) => stored.push([custody.message.queueId, packs]),
+    onMissing: ({ message }) => missing.push(message.queueId),
     onTrouble: (reason) => troubles.push(reason),
   });
   const flush = async (afterMs = 60_000) => {
     clock.nowMs += afterMs;
     await reports.flush();
   };
-  return { reports, known, records, answers, stored, troubles, lost, setPayloadMax, flush };
+  return { reports, known, records, answers, stored, troubles, missing, lost, setPayloadMax, flush };
 }
 
 function frameOf(sequence: number): Buffer {
@@ -162,18 +164,32 @@ describe('reports', () => {
     expect(troubles).toEqual(Array(2).fill('SPOOL: full; 1 reports wait'));
   });
 
-  test('do not wait for one whose mail cannot be read', async () => {
-    const { reports, lost, stored, troubles, flush } = bench();
+  test('do not wait for one whose mail is not there, and whoever looks for it hears of it', async () => {
+    const { reports, lost, stored, missing, flush } = bench();
     lost.add(1);
-    reports.add(request(1));
+    const gone = request(1);
+    reports.add(gone);
     reports.add(request(2));
     await flush();
     expect(stored.map(([queueId]) => queueId)).toEqual(['00mail2']);
-    expect(troubles).toEqual(['the content of 00mail1 is gone: its sender cannot be told']);
+    expect(missing).toEqual(['00mail1']);
     expect(reports.idle).toBe(false);
     lost.clear();
     await flush();
     expect(reports.idle).toBe(true);
+  });
+
+  test('that nobody can be told are forgotten', async () => {
+    const { reports, records, lost, flush } = bench();
+    lost.add(1);
+    const gone = request(1);
+    reports.add(gone);
+    await flush();
+    reports.forget(gone.custody);
+    expect(reports.idle).toBe(true);
+    lost.clear();
+    await flush();
+    expect(records).toEqual([]);
   });
 
   test('that are too big together are stored one by one, and one that is too big alone keeps no other away', async () => {

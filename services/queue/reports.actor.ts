@@ -1,15 +1,16 @@
 // Stores delivery status notifications: each is a new mail of the same partition, accepted by us from ourselves.
 //
 // Fails: what cannot be stored is tried again until it is, after a growing pause; the mail stays unsettled until then. A
-// pack that may have been stored is stored again as it was, under the same id, never in another shape. A mail whose
-// content is gone cannot be reported; it stays, loudly, for an operator. A report with no room in a message says less of each reply;
-// a pack that is too big is stored report by report.
+// pack that may have been stored is stored again as it was, under the same id, never in another shape. A mail that cannot
+// be read now waits by itself; one whose content is gone is told to `onMissing`, and nobody waits for either. A report with no
+// room in a message says less of each reply; a pack that is too big is stored report by report.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import { gatheredMax } from '#libs/nats/payload.ts';
 import { type RecordToStore, type RecordWriter, troubleText } from '#libs/nats/records.ts';
 import { encodeIndex } from '#libs/pack/pack.ts';
-import { FrameReader } from './frames.ts';
+import type { Custody } from './custody.ts';
+import { type FrameRead, readFrames } from './frames.ts';
 import { GrowingPause } from './pause-growing.ts';
 import {
   type Draft,
@@ -23,7 +24,9 @@ import {
 const STORE_WAIT_MS = 10_000;
 /** The index travels in a header of at most 64 KiB. */
 const PACK_MAILS = 200;
-const ROUND_PARTS = 1000;
+/** Their records are in memory at a time. */
+const ROUND_PARTS = 100;
+const READ_WITHIN_MS = 5000;
 /** Outcomes wait for their reports: once SPOOL is well again they are acted on within seconds. */
 const PAUSE = { firstMs: 500, lastMs: 2500 };
 const READ_AGAIN = { firstMs: 500, lastMs: 60_000 };
@@ -41,6 +44,8 @@ export interface ReportsOptions {
   storedReport: (queueId: string) => number | undefined;
   /** All reports of the request are stored, in these packs. */
   onStored: (request: ReportRequest, packs: readonly number[]) => void;
+  /** What its reports would be made of is not there. */
+  onMissing: (custody: Custody) => void;
   onTrouble: (reason: string) => void;
 }
 
@@ -70,6 +75,19 @@ export class Reports {
     const parts = partsOf(request);
     this.#open.set(request, { left: parts.length, packs: [] });
     this.#waiting.push(...parts);
+  }
+
+  /** The mail is settled without them. */
+  forget(custody: Custody): void {
+    const isOther = ({ request }: ReportPart) => request.custody !== custody;
+    this.#waiting = this.#waiting.filter(isOther);
+    this.#unreadable = this.#unreadable.filter(isOther);
+    for (const request of [...this.#open.keys()]) if (request.custody === custody) this.#open.delete(request);
+  }
+
+  /** Requests that are not stored. */
+  get waiting(): number {
+    return this.#open.size;
   }
 
   get idle(): boolean {
@@ -110,19 +128,16 @@ export class Reports {
 
   /** False when JetStream refuses reports; those that were not stored wait again. */
   async #storeWaiting(): Promise<boolean> {
-    const reader = new FrameReader(this.#options.direct);
-    const parts = this.#waiting.splice(0, ROUND_PARTS);
+    const wanted = await this.#drafts(this.#waiting.splice(0, ROUND_PARTS));
     const octetsMax = gatheredMax(this.#options.payloadMax());
     let drafts: Draft[] = [];
     let octets = 0;
-    for (const [i, part] of parts.entries()) {
-      const draft = await this.#draft(part, reader);
-      if (draft === undefined) continue;
+    for (const [i, draft] of wanted.entries()) {
       drafts.push(draft);
       octets += draft.frameLength;
       if (octets < octetsMax && drafts.length < PACK_MAILS) continue;
       if (!(await this.#store(this.#packOf(drafts)))) {
-        this.#waiting.unshift(...parts.slice(i + 1));
+        this.#waiting.unshift(...wanted.slice(i + 1).map(({ part }) => part));
         return false;
       }
       drafts = [];
@@ -132,27 +147,29 @@ export class Reports {
     return drafts.length === 0 || (await this.#store(this.#packOf(drafts)));
   }
 
-  /** Nothing when the report is stored already, or its mail cannot be read. */
-  async #draft(part: ReportPart, reader: FrameReader): Promise<Draft | undefined> {
-    const sequence = this.#options.storedReport(part.dsnQueueId);
-    if (sequence !== undefined) {
-      this.#stored(part, sequence);
-      return undefined;
-    }
-    const drafted = await draftOf(part, reader, this.#options);
-    if (drafted.kind === 'draft') return drafted.draft;
-    this.#later(part);
-    this.#tell(part, drafted.kind);
-    return undefined;
+  /** Those that can be made now, of what is not stored already. All of them together wait no longer than one read may take. */
+  async #drafts(parts: readonly ReportPart[]): Promise<Draft[]> {
+    const fresh = parts.filter((part) => {
+      const sequence = this.#options.storedReport(part.dsnQueueId);
+      if (sequence !== undefined) this.#stored(part, sequence);
+      return sequence === undefined;
+    });
+    const refs = fresh.map(({ request }) => request.custody.message.ref);
+    const frames = await readFrames(this.#options.direct, refs, READ_WITHIN_MS);
+    const drafts = await Promise.all(fresh.map((part, i) => this.#draft(part, frames[i]!)));
+    return drafts.filter((draft) => draft !== undefined);
   }
 
-  #tell({ request }: ReportPart, why: 'missing' | 'unavailable'): void {
-    const { queueId } = request.custody.message;
-    this.#options.onTrouble(
-      why === 'missing'
-        ? `the content of ${queueId} is gone: its sender cannot be told`
-        : `cannot read ${queueId} to report it`,
-    );
+  /** Nothing when its mail cannot be read. */
+  async #draft(part: ReportPart, read: FrameRead): Promise<Draft | undefined> {
+    if (read.kind === 'found') {
+      return await draftOf(part, read.frame, { ...this.#options, readWithinMs: READ_WITHIN_MS });
+    }
+    this.#later(part);
+    const { custody } = part.request;
+    if (read.kind === 'missing') this.#options.onMissing(custody);
+    else this.#options.onTrouble(`cannot read ${custody.message.queueId} to report it`);
+    return undefined;
   }
 
   #packOf(drafts: Draft[]): Pack {
@@ -208,7 +225,8 @@ export class Reports {
   }
 
   #stored({ request }: ReportPart, sequence: number): void {
-    const open = this.#open.get(request)!;
+    const open = this.#open.get(request);
+    if (open === undefined) return;
     open.left -= 1;
     open.packs.push(sequence);
     if (open.left > 0) return;

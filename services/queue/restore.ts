@@ -11,6 +11,7 @@ import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import { askInflight } from './inflight.ts';
 import type { Mails } from './mails.ts';
+import type { Unreadable } from './quarantine.actor.ts';
 import { readRecipients } from './recipients-read.ts';
 import type { SettleLog } from './settle-log.actor.ts';
 import { type Loaded, load } from './takeover.ts';
@@ -22,6 +23,8 @@ export interface Restored {
   endedAttempts: ReadonlyMap<string, readonly string[]>;
   /** Packs of the mails with a null reverse-path, by queue id: reports that were made are among them. */
   reports: ReadonlyMap<string, number>;
+  /** To be put aside. */
+  unreadable: readonly Unreadable[];
   /** Where the partition's packs go on. */
   nextSequence: number;
 }
@@ -41,7 +44,6 @@ export async function restore(
   const answers = await askInflight(context, owner, context.liveWorkers().size);
   const loaded = await load(context, owner.number);
   await checkpoints.load();
-  for (const trouble of loaded.troubles) context.onTrouble(trouble);
   const claims = { subject: subjects.owner(owner.number), sequence: owner.epoch, isSettled: false };
   for (const overruled of [claims, ...loaded.overruled]) context.erasure.add(overruled);
   const reports = addLoaded(loaded, owner.mails, settleLog, context);
@@ -50,7 +52,15 @@ export async function restore(
   for (const { queueId, endedAttempts: ended } of loaded.states) {
     if (ended.length > 0) endedAttempts.set(queueId, ended);
   }
-  return { answers, endedAttempts, reports, nextSequence: loaded.nextSequence };
+  const unreadable = loaded.unreadable.filter(
+    ({ stream, sequence }) => stream === 'SETTLE' || stream === 'QUEUE' || !isAside(loaded, sequence),
+  );
+  return { answers, endedAttempts, reports, unreadable, nextSequence: loaded.nextSequence };
+}
+
+/** A pack that cannot be read and was put aside has a line as a whole. */
+function isAside(loaded: Loaded, sequence: number): boolean {
+  return loaded.settled.get(sequence) === 'all';
 }
 
 function addLoaded(
@@ -65,7 +75,7 @@ function addLoaded(
   for (const state of loaded.states) mails.addState(state, nowMs);
   for (const { sequence, index } of loaded.packs) {
     if (index === undefined) {
-      settleLog.ledger.pin(sequence);
+      settleLog.ledger.add(sequence, 1, isAside(loaded, sequence) ? [0] : []);
       continue;
     }
     const settled = loaded.settled.get(sequence) ?? new Set();

@@ -14,6 +14,7 @@ import { type RecordWriter, troubleText } from '#libs/nats/records.ts';
 import { decodeIndex } from '#libs/pack/pack.ts';
 import { type MailState, type PackIndex, PartitionOwner, SettleBatch } from '#proto/postrider/v1/mail.ts';
 import type { Overruled } from './erasure.actor.ts';
+import type { Unreadable } from './quarantine.actor.ts';
 import { decodeState } from './state-record.ts';
 
 const CLAIM_WAIT_MS = 5000;
@@ -79,8 +80,7 @@ export interface Loaded {
   packs: LoadedPack[];
   /** Where the partition's packs go on. */
   nextSequence: number;
-  /** What cannot be read, and why: it stays as it is. */
-  troubles: string[];
+  unreadable: Unreadable[];
 }
 
 /** Reads everything that is stored of the partition. Throws when JetStream does not let it finish. */
@@ -93,13 +93,13 @@ export async function load(stores: Stores, partition: number): Promise<Loaded> {
     settleRecords: [],
     packs: [],
     nextSequence: 1,
-    troubles: [],
+    unreadable: [],
   };
-  const read = (what: string, sequence: number, act: () => void) => {
+  const read = (what: Omit<Unreadable, 'why'>, act: () => void) => {
     try {
       act();
     } catch (error) {
-      loaded.troubles.push(`${what} ${sequence} cannot be read: ${(error as Error).message}`);
+      loaded.unreadable.push({ ...what, why: (error as Error).message });
     }
   };
   const newest = new Map<string, StoredRecord>();
@@ -111,28 +111,35 @@ export async function load(stores: Stores, partition: number): Promise<Loaded> {
   });
   for (const record of newest.values()) {
     if (record.data.length === 0) continue;
-    read('QUEUE', record.sequence, () => loaded.states.push(decodeState(record)));
+    const { sequence } = record;
+    read({ stream: 'QUEUE', sequence, record }, () => loaded.states.push(decodeState(record)));
   }
   await readAll(link, { stream: 'SETTLE', subject: subjects.settle(partition) }, (record) => {
-    read('SETTLE', record.sequence, () => addLines(loaded, record.sequence, SettleBatch.decode(record.data)));
+    const { sequence } = record;
+    const batch = { packs: [] as SettleBatch['packs'] };
+    read({ stream: 'SETTLE', sequence, record }, () => Object.assign(batch, SettleBatch.decode(record.data)));
+    addLines(loaded, sequence, batch);
   });
   const stream = spoolStream(partition, layout);
   await readAll(link, { stream, subject: subjects.spool(partition), headersOnly: true }, (record) => {
     const pack: LoadedPack = { sequence: record.sequence, index: undefined };
     loaded.packs.push(pack);
     loaded.nextSequence = record.sequence + 1;
-    read(stream, record.sequence, () => {
+    // Packs are read without their data here.
+    read({ stream, sequence: record.sequence }, () => {
       pack.index = indexOf(record);
     });
   });
   return loaded;
 }
 
-/** The index of a pack. Throws when it has none. */
+/** The index of a pack. Throws when it has none, or one of no mails. */
 export function indexOf(record: { header(name: string): string | undefined }): PackIndex {
   const header = record.header('Postrider-Index');
   if (header === undefined) throw new Error('no Postrider-Index');
-  return decodeIndex(header);
+  const index = decodeIndex(header);
+  if (index.entries.length === 0) throw new Error('no mail in its Postrider-Index');
+  return index;
 }
 
 /** A line without entries speaks of the whole pack, whatever other lines say. */

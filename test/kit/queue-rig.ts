@@ -68,6 +68,10 @@ export interface RunningQueue {
   troubles: string[];
   /** Attempts that were found in doubt. */
   inDoubt: string[];
+  /** Mails whose content is gone. */
+  contentLost: string[];
+  /** Records that were put aside, in words. */
+  quarantined: string[];
   /** Partitions lost against its will. */
   lost: number[];
   /** For the others it is gone from now on, and it hears nothing of them; but it goes on. */
@@ -140,7 +144,7 @@ export class QueueRig {
     const troubles: string[] = [];
     const inDoubt: string[] = [];
     const lost: number[] = [];
-    const nobody = { add: () => {} };
+    const [contentLost, quarantined]: string[][] = [[], []];
     const desk = new SiteDesk({ link, shards: SHARDS, now: Date.now });
     const context: SharedContext = {
       link,
@@ -160,13 +164,9 @@ export class QueueRig {
       now: Date.now,
       onInDoubt: (_, attemptId) => inDoubt.push(attemptId),
       onTrouble: (reason) => troubles.push(reason),
-      counters: {
-        started: nobody,
-        outcomes: new Tally(nobody, 'outcome'),
-        reports: nobody,
-        resent: nobody,
-        untrimmed: nobody,
-      },
+      onContentLost: (queueId) => contentLost!.push(queueId),
+      onQuarantined: (what) => quarantined!.push(what),
+      counters: uncounted(),
     };
     const queue = new Queue(context, (partition) => lost.push(partition));
     const heartbeats = new CutLink(link);
@@ -195,6 +195,8 @@ export class QueueRig {
       context,
       troubles,
       inDoubt,
+      contentLost: contentLost!,
+      quarantined: quarantined!,
       lost,
       seemDead: () => heartbeats.cut(),
       stop: () => end(() => queue.stop()),
@@ -312,6 +314,17 @@ function roundsAsInService(): Rounds {
     gate: () => new Gate({ places: 1, rest: restAsLong, now: monotonic }),
     onFailed: () => {},
   });
+}
+
+function uncounted(): SharedContext['counters'] {
+  const nobody = { add: () => {} };
+  return {
+    started: nobody,
+    outcomes: new Tally(nobody, 'outcome'),
+    reports: nobody,
+    resent: nobody,
+    untrimmed: nobody,
+  };
 }
 
 function layoutOf({ partitions = 1, spoolStreams = 1 }: RigOptions): Layout {

@@ -121,6 +121,16 @@ export class FakeWorker {
     this.#say(partition, { outcomes: [outcome] });
   }
 
+  /** Gives the job back: the mail is not where the job says. */
+  miss({ attemptId, queueId, partition, recipients: jobRecipients }: Job): void {
+    this.#running.delete(attemptId);
+    const kind = OutcomeKind.RETURNED;
+    const what = { recipients: [], tls: '', jobRecipients, contentMissing: true };
+    const outcome = { attemptId, queueId, kind, reply: BUSY, ...what };
+    this.unacknowledged.set(attemptId, { partition, outcome });
+    this.#say(partition, { outcomes: [outcome] });
+  }
+
   /** Where a site stands. */
   status(partition: number, status: SiteStatus): void {
     this.#say(partition, { sites: [status] });

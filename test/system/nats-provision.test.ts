@@ -85,7 +85,7 @@ async function store(octets: number): Promise<number> {
 describe('postrider provision', () => {
   test('makes what is missing, leaves the rest alone, and says so', async () => {
     await callApi(link, 'STREAM.DELETE.STORE_0', undefined, 3000);
-    const rest = ['SETTLE', 'QUEUE', 'CHECKPOINTS', 'RULES']
+    const rest = ['SETTLE', 'QUEUE', 'CHECKPOINTS', 'QUARANTINE', 'RULES']
       .map((name) => `${name.padEnd(12)}unchanged\n`)
       .join('');
     const wet = `SPOOL_0     unchanged\nSTORE_0     made\n${rest}`;

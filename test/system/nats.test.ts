@@ -100,6 +100,9 @@ describe('A record', () => {
     expect(await direct.bySequence('STORE_0', 999_999)).toEqual({ kind: 'missing' });
     expect(await direct.bySequence('NOT_THERE', 1)).toEqual({ kind: 'unavailable' });
     expect(await deleteRecord(link, 'STORE_0', sequence)).toBe(true);
+    // Also when it has gone already, or never was.
+    expect(await deleteRecord(link, 'STORE_0', sequence)).toBe(true);
+    expect(await deleteRecord(link, 'STORE_0', sequence + 1000)).toBe(true);
     expect(await direct.bySequence('STORE_0', sequence)).toEqual({ kind: 'missing' });
   });
 

@@ -109,6 +109,38 @@ export interface StopTraceAnswer {
   found: boolean;
 }
 
+export interface ListAsideRequest {
+}
+
+export interface AsideRequest {
+  /** AsideRecord.number */
+  number: number;
+}
+
+export interface AsideRecords {
+  records: AsideRecord[];
+}
+
+export interface AsideRecord {
+  /** In the quarantine. */
+  number: number;
+  /** Where it was. */
+  stream: string;
+  sequence: number;
+  subject: string;
+  why: string;
+  /** Milliseconds since 1970. */
+  asideAtMs: number;
+  /** Octets of its data. */
+  size: number;
+  data: Buffer;
+}
+
+export interface DropAsideAnswer {
+  /** False when there was none. */
+  found: boolean;
+}
+
 function createBaseListRequest(): ListRequest {
   return { domain: "", limit: 0 };
 }
@@ -951,6 +983,302 @@ export const StopTraceAnswer: MessageFns<StopTraceAnswer> = {
   },
 };
 
+function createBaseListAsideRequest(): ListAsideRequest {
+  return {};
+}
+
+export const ListAsideRequest: MessageFns<ListAsideRequest> = {
+  encode(_: ListAsideRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAsideRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAsideRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAsideRequest(): AsideRequest {
+  return { number: 0 };
+}
+
+export const AsideRequest: MessageFns<AsideRequest> = {
+  encode(message: AsideRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint64(message.number);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AsideRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAsideRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAsideRecords(): AsideRecords {
+  return { records: [] };
+}
+
+export const AsideRecords: MessageFns<AsideRecords> = {
+  encode(message: AsideRecords, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.records) {
+      AsideRecord.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AsideRecords {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAsideRecords();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.records.push(AsideRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAsideRecord(): AsideRecord {
+  return { number: 0, stream: "", sequence: 0, subject: "", why: "", asideAtMs: 0, size: 0, data: Buffer.alloc(0) };
+}
+
+export const AsideRecord: MessageFns<AsideRecord> = {
+  encode(message: AsideRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint64(message.number);
+    }
+    if (message.stream !== "") {
+      writer.uint32(18).string(message.stream);
+    }
+    if (message.sequence !== 0) {
+      writer.uint32(24).uint64(message.sequence);
+    }
+    if (message.subject !== "") {
+      writer.uint32(34).string(message.subject);
+    }
+    if (message.why !== "") {
+      writer.uint32(42).string(message.why);
+    }
+    if (message.asideAtMs !== 0) {
+      writer.uint32(48).uint64(message.asideAtMs);
+    }
+    if (message.size !== 0) {
+      writer.uint32(56).uint64(message.size);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(66).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AsideRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAsideRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sequence = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.asideAtMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.size = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDropAsideAnswer(): DropAsideAnswer {
+  return { found: false };
+}
+
+export const DropAsideAnswer: MessageFns<DropAsideAnswer> = {
+  encode(message: DropAsideAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.found !== false) {
+      writer.uint32(8).bool(message.found);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DropAsideAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDropAsideAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.found = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type QueueAdminService = typeof QueueAdminService;
 export const QueueAdminService = {
   /** Waiting mails of the cluster, oldest first, then one summary of all that match. */
@@ -1108,6 +1436,107 @@ export const TraceAdminClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): TraceAdminClient;
   service: typeof TraceAdminService;
+  serviceName: string;
+};
+
+/** Records that could not be read. Any queue instance answers for the cluster. */
+export type QuarantineAdminService = typeof QuarantineAdminService;
+export const QuarantineAdminService = {
+  /** Without their octets, oldest first. */
+  list: {
+    path: "/postrider.v1.QuarantineAdmin/List" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListAsideRequest): Buffer => Buffer.from(ListAsideRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListAsideRequest => ListAsideRequest.decode(value),
+    responseSerialize: (value: AsideRecords): Buffer => Buffer.from(AsideRecords.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AsideRecords => AsideRecords.decode(value),
+  },
+  /** NOT_FOUND when it is not there. */
+  show: {
+    path: "/postrider.v1.QuarantineAdmin/Show" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AsideRequest): Buffer => Buffer.from(AsideRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AsideRequest => AsideRequest.decode(value),
+    responseSerialize: (value: AsideRecord): Buffer => Buffer.from(AsideRecord.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AsideRecord => AsideRecord.decode(value),
+  },
+  /** For good. */
+  drop: {
+    path: "/postrider.v1.QuarantineAdmin/Drop" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AsideRequest): Buffer => Buffer.from(AsideRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AsideRequest => AsideRequest.decode(value),
+    responseSerialize: (value: DropAsideAnswer): Buffer => Buffer.from(DropAsideAnswer.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DropAsideAnswer => DropAsideAnswer.decode(value),
+  },
+} as const;
+
+export interface QuarantineAdminServer extends UntypedServiceImplementation {
+  /** Without their octets, oldest first. */
+  list: handleUnaryCall<ListAsideRequest, AsideRecords>;
+  /** NOT_FOUND when it is not there. */
+  show: handleUnaryCall<AsideRequest, AsideRecord>;
+  /** For good. */
+  drop: handleUnaryCall<AsideRequest, DropAsideAnswer>;
+}
+
+export interface QuarantineAdminClient extends Client {
+  /** Without their octets, oldest first. */
+  list(
+    request: ListAsideRequest,
+    callback: (error: ServiceError | null, response: AsideRecords) => void,
+  ): ClientUnaryCall;
+  list(
+    request: ListAsideRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AsideRecords) => void,
+  ): ClientUnaryCall;
+  list(
+    request: ListAsideRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AsideRecords) => void,
+  ): ClientUnaryCall;
+  /** NOT_FOUND when it is not there. */
+  show(request: AsideRequest, callback: (error: ServiceError | null, response: AsideRecord) => void): ClientUnaryCall;
+  show(
+    request: AsideRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AsideRecord) => void,
+  ): ClientUnaryCall;
+  show(
+    request: AsideRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AsideRecord) => void,
+  ): ClientUnaryCall;
+  /** For good. */
+  drop(
+    request: AsideRequest,
+    callback: (error: ServiceError | null, response: DropAsideAnswer) => void,
+  ): ClientUnaryCall;
+  drop(
+    request: AsideRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DropAsideAnswer) => void,
+  ): ClientUnaryCall;
+  drop(
+    request: AsideRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DropAsideAnswer) => void,
+  ): ClientUnaryCall;
+}
+
+export const QuarantineAdminClient = makeGenericClientConstructor(
+  QuarantineAdminService,
+  "postrider.v1.QuarantineAdmin",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): QuarantineAdminClient;
+  service: typeof QuarantineAdminService;
   serviceName: string;
 };
 
