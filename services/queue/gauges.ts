@@ -7,6 +7,7 @@ import type { SiteDesk } from './site-desk.actor.ts';
 export interface Shown {
   queue: Queue;
   desk: SiteDesk;
+  uncounted: { readonly records: number };
   /** Of the whole cluster. */
   partitions: number;
   siteConnectionsMax: number;
@@ -26,7 +27,22 @@ export function registerGauges(metrics: Pick<Metrics, 'gauge'>, shown: Shown): v
     for (const partition of queue.partitions.values()) total += partition.counts()[key];
     return total;
   };
-  gauge('mails', 'Unsettled mails owned here; the number of queue instances may follow it.', sum('mails'));
+  const owned = sum('mails');
+  gauge(
+    'mails',
+    'Unsettled mails owned here, and records that nobody counts (unowned_records); the number of queue instances may follow it.',
+    () => owned() + shown.uncounted.records,
+  );
+  gauge(
+    'unowned_records',
+    'Packs, and states of mails, in partitions that have no owner and that this instance is next for, or loads. Healthy: 0.',
+    () => shown.uncounted.records,
+  );
+  gauge(
+    'partitions_unowned',
+    'Partitions that nobody is heard to hold; 0 while this instance does not know. Healthy: 0, but for a moment.',
+    () => queue.freePartitions.length,
+  );
   gauge('attempts', 'Attempts out with delivery workers.', sum('attempts'));
   gauge('open_packs', 'Packs with a mail that is not settled.', sum('openPacks'));
   gauge('remembering', 'Mails whose state waits to be stored.', sum('remembering'));

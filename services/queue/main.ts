@@ -20,11 +20,13 @@ import { Rounds } from './rounds.ts';
 import { Routes } from './routes.actor.ts';
 import { SiteDesk } from './site-desk.actor.ts';
 import { TraceRulesDesk } from './trace-rules.actor.ts';
+import { Uncounted } from './uncounted.actor.ts';
 
 /** Rounds of moving what can wait that run at a time into one stream, of all partitions together. */
 const PATIENT_ROUNDS_MAX = 1;
 /** What is not removed by then stays until an age limit or the next owner removes it. */
 const ERASE_WITHIN_MS = 2000;
+const COUNT_EVERY_MS = 1000;
 /** Ingress repeats a pack until it gives up; its id must be known for at least as long. */
 const PACK_KEPT_MARGIN_MS = 15_000;
 
@@ -117,8 +119,16 @@ await runService({
     queue.start(presence);
     const quarantine = new QuarantineDesk(shared);
     quarantine.start();
+    const uncounted = new Uncounted({
+      link,
+      layout,
+      partitions: () => queue.uncounted,
+      now: () => performance.now(),
+    });
+    const counting = setInterval(() => void uncounted.sweep(), COUNT_EVERY_MS);
     registerGauges(telemetry.metrics, {
       queue,
+      uncounted,
       quarantined: () => quarantine.count,
       desk: shared.desk,
       partitions: layout.partitions,
@@ -146,6 +156,7 @@ await runService({
       ready: { admin: `${config.admin.address}:${server.port}` },
       stop: async () => {
         await server.stop();
+        clearInterval(counting);
         admin.stop();
         quarantine.stop();
         await queue.stop();

@@ -112,11 +112,13 @@ describe('A partition that nobody holds', () => {
     const state = newPlacement(US, 1);
     expect(view(state, 0, member(SECOND))).toEqual(OPEN);
     expect(say(state, 'closed', 100)).toEqual([{ kind: 'announce' }]);
+    expect(freePartitions(state)).toEqual([0]);
     expect(view(state, 200, member(SECOND))).toEqual([]);
     expect(view(state, 300)).toEqual(OPEN);
     say(state, 'closed', 400);
-    expect(view(state, 399 + LEFT_MS, member(SECOND))).toEqual([]);
-    expect(view(state, 400 + LEFT_MS, member(SECOND))).toEqual(OPEN);
+    // Nor does the other one take it.
+    expect(view(state, 399 + TAKE_WITHIN_MS, member(SECOND))).toEqual([]);
+    expect(view(state, 400 + TAKE_WITHIN_MS, member(SECOND))).toEqual(OPEN);
   });
 });
 

@@ -238,7 +238,7 @@ function whenGone(
   place.trust = 'sure';
   place.askedAtMs = undefined;
   place.round += 1;
-  place.freeSinceMs = undefined;
+  place.freeSinceMs = kind === 'lost' ? undefined : nowMs;
   if (kind === 'lost') place.lostUntilMs = nowMs + LEFT_MS;
   const failed = kind === 'lost' || phase === 'opening' || place.failures > 0;
   if (failed) place.passedOver[state.self] = nowMs + LEFT_MS;

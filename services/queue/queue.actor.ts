@@ -11,6 +11,7 @@ import { OutcomeAck } from '#proto/postrider/v1/job.ts';
 import type { Acknowledger, QueueContext } from './context.ts';
 import { Partition } from './partition.actor.ts';
 import {
+  firstFor,
   freePartitions,
   newPlacement,
   type PlacementEffect,
@@ -85,6 +86,17 @@ export class Queue {
   /** Partitions that nobody is heard to hold, as far as is known here; none while that is not known. */
   get freePartitions(): number[] {
     return this.isPassive ? [] : freePartitions(this.#placement);
+  }
+
+  /** Partitions whose mail nobody counts unless it is counted here: we are next for them, or load them. */
+  get uncounted(): number[] {
+    const free = this.freePartitions;
+    const others = free.length === 0 ? [] : this.#others();
+    const ours = free.filter(
+      (partition) => firstFor(this.#placement, partition, others) === this.#context.link.instance,
+    );
+    const loading = [...this.partitions.values()].filter(({ phase }) => phase === 'opening');
+    return [...ours, ...loading.map(({ number }) => number)];
   }
 
   /** Begins to take partitions over. */
