@@ -313,7 +313,7 @@ export class Partition implements DispatchOwner, Leaser {
     if (this.phase !== 'open') return 'unknown';
     const owner = await isStillOwner(this.#context.direct, this.number, this.epoch);
     if (owner === 'no') this.#drop('another instance owns the partition');
-    else await this.#checkpoints.verify();
+    else void this.#checkpoints.verify();
     return owner;
   }
 
