@@ -13,7 +13,7 @@ import { Erasure } from './erasure.actor.ts';
 import { Gate, restAsLong } from './gate.ts';
 import { registerGauges } from './gauges.ts';
 import { Interned } from './interned.ts';
-import { toldLosses } from './losses.ts';
+import { shownFromStart, toldLosses } from './losses.ts';
 import { QuarantineDesk } from './quarantine-desk.actor.ts';
 import { Queue, type SharedContext } from './queue.actor.ts';
 import { Rounds } from './rounds.ts';
@@ -91,7 +91,8 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
         'postrider_queue_jobs_resent_total',
         'Jobs that nobody accepted and that were sent again.',
       ),
-      untrimmed: metrics.counter(
+      untrimmed: shownFromStart(
+        metrics,
         'postrider_queue_trimming_failures_total',
         'Times that JetStream did not remove what is settled; if it goes on, its streams fill.',
       ),
