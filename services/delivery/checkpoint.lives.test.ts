@@ -9,7 +9,6 @@ import {
   type CheckpointsState,
   type KnownFence,
   newCheckpoints,
-  pendingCount,
   receive,
 } from './checkpoint.machine.ts';
 
@@ -30,6 +29,10 @@ const FENCES: readonly KnownFence[] = [
   { sequence: 6, epoch: 2, through: undefined },
   { sequence: 9, epoch: 2, through: 1 },
 ];
+
+function pendingCount({ lanes }: CheckpointsState<Rider>): number {
+  return [...lanes.values()].reduce((sum, { waiting, aboard }) => sum + waiting.length + aboard.length, 0);
+}
 
 interface Watched {
   state: CheckpointsState<Rider>;

@@ -5,6 +5,7 @@ import {
   type CheckpointInput,
   type CheckpointsState,
   type KnownFence,
+  longestWaiting,
   newCheckpoints,
   type Passenger,
   receive,
@@ -102,10 +103,18 @@ describe('a lane of checkpoints', () => {
 
   test('lets nothing pass that this worker was given up with', () => {
     const { ask, depart } = openLane({ sequence: 5, epoch: 10, through: 37 });
-    ask(rider('q.11.a'), rider('q.12.a'), rider('odd'), rider('q.50.9'), rider('q.1.b', { epoch: 11 }));
+    ask(
+      rider('q.11.a'),
+      rider('q.12.a'),
+      rider('odd'),
+      rider('q..a'),
+      rider('q.50.9'),
+      rider('q.1.b', { epoch: 11 }),
+    );
     expect(depart()).toEqual([
       'refuse q.11.a: fenced',
       'refuse odd: fenced',
+      'refuse q..a: fenced',
       'refuse q.50.9: fenced',
       'publish q.12.a+q.1.b behind 5',
     ]);
@@ -170,6 +179,22 @@ describe('a lane of checkpoints', () => {
     expect(depart()).toEqual(['publish huge behind 5']);
     expect(hear('stored')).toEqual(['go on huge', 'publish a+b behind 5']);
     expect(hear('stored')).toEqual(['go on a', 'go on b', 'publish c behind 5']);
+  });
+
+  test('knows who has waited longest', () => {
+    const state = newCheckpoints<Rider & { askedAtMs: number }>();
+    const askAt = (name: string, partition: number, askedAtMs: number) =>
+      ask(state, { ...rider(name, { partition }), askedAtMs });
+    expect(longestWaiting(state)).toBeUndefined();
+    askAt('a', 1, 30);
+    askAt('b', 2, 20);
+    askAt('c', 3, 40);
+    receive(state, { kind: 'departed' });
+    receive(state, { kind: 'fenceRead', partition: 2, fence: FENCE });
+    askAt('d', 2, 50);
+    expect(longestWaiting(state)?.attempt.job.attemptId).toBe('b');
+    receive(state, { kind: 'stored', partition: 2 });
+    expect(longestWaiting(state)?.attempt.job.attemptId).toBe('a');
   });
 
   test('has nothing to do with other partitions', () => {

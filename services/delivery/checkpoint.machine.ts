@@ -99,11 +99,18 @@ export function ask<P extends Passenger>(state: CheckpointsState<P>, passenger: 
   state.due.add(partition);
 }
 
-/** How many wait, or are on their way. */
-export function pendingCount<P extends Passenger>({ lanes }: CheckpointsState<P>): number {
-  let count = 0;
-  for (const { waiting, aboard } of lanes.values()) count += waiting.length + aboard.length;
-  return count;
+/** Who asked first of those that have no answer; undefined when all have. */
+export function longestWaiting<P extends Passenger & { readonly askedAtMs: number }>({
+  lanes,
+}: CheckpointsState<P>): P | undefined {
+  let longest: P | undefined;
+  for (const { waiting, aboard } of lanes.values()) {
+    // Each lane keeps their order.
+    const first = aboard[0] ?? waiting[0];
+    if (first !== undefined && first.askedAtMs < (longest?.askedAtMs ?? Number.POSITIVE_INFINITY))
+      longest = first;
+  }
+  return longest;
 }
 
 /** Feeds one input; returns what the shell must do, in order. */

@@ -16,8 +16,8 @@ import {
   type CheckpointEffect,
   type CheckpointInput,
   type KnownFence,
+  longestWaiting,
   newCheckpoints,
-  pendingCount,
   type RefusalCause,
   receive,
 } from './checkpoint.machine.ts';
@@ -38,6 +38,8 @@ export interface CheckpointDesk {
 interface Passenger {
   readonly attempt: Attempt;
   readonly listener: PassageListener;
+  /** performance.now */
+  readonly askedAtMs: number;
 }
 
 type Effect = CheckpointEffect<Passenger>;
@@ -74,13 +76,14 @@ export class Checkpoints implements CheckpointDesk {
     options.link.onReconnected(() => this.#feed({ kind: 'reconnected' }));
   }
 
-  /** Attempts that wait for their checkpoint. */
-  get pending(): number {
-    return pendingCount(this.#state);
+  /** How long the one has waited that waits longest, seconds; 0 when nobody does. */
+  get longestWaitSeconds(): number {
+    const longest = longestWaiting(this.#state);
+    return longest === undefined ? 0 : (performance.now() - longest.askedAtMs) / 1000;
   }
 
   pass(attempt: Attempt, listener: PassageListener): void {
-    ask(this.#state, { attempt, listener });
+    ask(this.#state, { attempt, listener, askedAtMs: performance.now() });
     this.#options.departure.soon();
   }
 

@@ -115,6 +115,7 @@ export class Delivery {
       unacknowledged: () => this.#intake.unacknowledged,
       oldestWaitMs: () => this.#intake.oldestWaitMs,
       packOctets: () => cache.octets,
+      checkpointWaitSeconds: () => checkpoints.longestWaitSeconds,
     });
     this.#timer = setInterval(() => this.#sweep(), sweepMsOf(delivery.timeoutScale));
   }

@@ -24,6 +24,7 @@ export interface Readings {
   unacknowledged: () => number;
   oldestWaitMs: () => number;
   packOctets: () => number;
+  checkpointWaitSeconds: () => number;
 }
 
 export class Instruments {
@@ -72,6 +73,11 @@ export class Instruments {
       'unacknowledged_oldest_seconds',
       'Longest wait of an outcome for its owner; more than a few seconds while all instances live mean that none acts on it.',
       () => readings.oldestWaitMs() / 1000,
+    );
+    gauge(
+      'checkpoint_wait_seconds',
+      'How long the attempt has waited that waits longest for its checkpoint; seconds mean that no mail can be sent.',
+      readings.checkpointWaitSeconds,
     );
     gauge('pack_cache_octets', 'Octets of fetched packs kept.', readings.packOctets);
   }

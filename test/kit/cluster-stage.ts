@@ -17,7 +17,7 @@ export const ROUTED = 'sink.test';
 export const LISTENER = { relay: 0, mx: 1, submission: 2 } as const;
 
 export interface StageOptions {
-  config?: Pick<ConfigInput, 'retry' | 'limits' | 'delivery' | 'telemetry' | 'nats' | 'health'>;
+  config?: Pick<ConfigInput, 'retry' | 'limits' | 'delivery' | 'telemetry' | 'nats' | 'health' | 'drain'>;
   /** Routed to these places, beside ROUTED. */
   routes?: NonNullable<ConfigInput['routes']>;
   nats?: OtherNats;
