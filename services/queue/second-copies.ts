@@ -45,14 +45,15 @@ export class SecondCopies {
   /** An attempt that is not known here has passed its checkpoint: workers of a version that knows no fence can do that. */
   passed(attemptId: string): void {
     const how = this.#givenUp.of(attemptId);
-    if (how === 'lost' || (how === undefined && !this.#isOurs(attemptId))) this.count(attemptId);
+    if (how === 'lost' || (how === undefined && this.#isEarlier(attemptId))) this.count(attemptId);
   }
 
   /** A late word about a mail; `custody` is undefined when it is settled. */
   heard(attemptId: string, word: LateWord, custody: Custody | undefined): void {
     const how = this.#givenUp.of(attemptId);
-    // What was acted on is said again by a worker that has not heard so.
-    const isRepeated = how === 'in doubt' || how === 'over' || (how === undefined && this.#isOurs(attemptId));
+    // What was acted on is said again by a worker that has not heard so. What a next owner began is not ours to judge.
+    const isRepeated =
+      how === 'in doubt' || how === 'over' || (how === undefined && !this.#isEarlier(attemptId));
     if (word === 'returned' || isRepeated) return;
     if (word === 'in doubt') this.count(attemptId);
     else if (custody !== undefined) this.delivered(attemptId, word, custody);
@@ -68,8 +69,8 @@ export class SecondCopies {
     if (isRepeated) this.count(attemptId);
   }
 
-  #isOurs(attemptId: string): boolean {
-    return partsOfAttemptId(attemptId).epoch === this.#options.owner.epoch;
+  #isEarlier(attemptId: string): boolean {
+    return partsOfAttemptId(attemptId).epoch < this.#options.owner.epoch;
   }
 }
 
