@@ -133,13 +133,13 @@ describe('a store that fails', () => {
     custody.acks = [ACK];
     remember.add(custody);
     await flush();
-    await flush(249);
+    await flush(299);
     expect(singles).toHaveLength(1);
     await flush(1);
     await flush(499);
     expect(singles).toHaveLength(2);
     expect(custody.message.ref.stream).toBe('SPOOL_0');
-    await flush(1);
+    await flush(300);
     expect(heard).toEqual(['stored m a']);
     expect(troubles).toEqual(Array(2).fill('STORE_0: full; 1 mails stay in their packs'));
   });

@@ -21,6 +21,9 @@ import { storeDrafts } from './store-drafts.ts';
 const ROUND_MAILS = 100;
 /** So many of a round are left to those that nobody waits for, when there are any. */
 const ROUND_PATIENT = 25;
+/** So many begin a round at once; fewer wait for more, for so long: a batch is cheaper than its records one by one. */
+const GATHERED = 25;
+const GATHER_MS = 300;
 const STORE_WAIT_MS = 10_000;
 const STREAM = 'QUEUE';
 /** A state that says: the mail is settled. It overrules all before it until they are gone. */
@@ -67,6 +70,7 @@ export class Remember {
   readonly #moves: Moves;
   readonly #rounds: StreamRounds;
   #round: Promise<void> | undefined;
+  #flushedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RememberOptions) {
     this.#options = options;
@@ -100,8 +104,12 @@ export class Remember {
     return this.#urgent.size + this.#patient.size + this.#aside.size + this.#moves.waiting;
   }
 
-  /** Runs one round of each kind, unless one is still under way or the last one failed a moment ago. */
+  /** Runs one round of each kind, unless one is still under way, the last one failed a moment ago, or few wait since then. */
   async flush(): Promise<void> {
+    const sinceMs = this.#options.now() - this.#flushedAtMs;
+    // A clock that was set back is no reason to wait.
+    if (this.waiting < GATHERED && sinceMs >= 0 && sinceMs < GATHER_MS) return this.#round;
+    this.#flushedAtMs = this.#options.now();
     for (const custody of this.#aside.takeBack(this.#options.now())) this.add(custody);
     await Promise.all([this.#moves.flush(), this.#flushStates()]);
   }

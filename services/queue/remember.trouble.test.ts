@@ -8,6 +8,26 @@ import { Rounds } from './rounds.ts';
 const ACK = { worker: 'w', attemptId: 'a' };
 
 describe('what workers wait for', () => {
+  test('is gathered for a moment when it is little, and stored at once when it is much', async () => {
+    const { remember, heard, flush } = bench();
+    const add = (count: number, name: string) => {
+      for (let i = 0; i < count; i++) {
+        const custody = custodyOf(`${name}${i}`);
+        custody.acks = [ACK];
+        remember.add(custody);
+      }
+    };
+    await flush();
+    add(24, 'few');
+    await flush(299);
+    expect(heard).toEqual([]);
+    await flush(1);
+    expect(heard).toHaveLength(24);
+    add(25, 'many');
+    await flush(1);
+    expect(heard).toHaveLength(49);
+  });
+
   test('stands behind no gate, and behind no rest', async () => {
     const rounds = new Rounds({
       now: () => 0,
@@ -76,7 +96,8 @@ describe('a stream that fails', () => {
   });
 
   test('never says no to what needs only the state stored', async () => {
-    const { remember, answers, heard, flush } = bench();
+    // The pause of STORE is never over.
+    const { remember, answers, heard, flush } = bench({ rounds: freeRounds(() => 0) });
     answers.push({ kind: 'unavailable' });
     remember.add(custodyOf('in its pack'));
     await flush();
@@ -84,7 +105,7 @@ describe('a stream that fails', () => {
     remembered.isStored = true;
     remembered.acks = [ACK];
     remember.add(remembered);
-    await flush(0);
+    await flush(300);
     expect(heard).toEqual(['stored remembered a']);
   });
 });
@@ -106,7 +127,7 @@ describe('a state', () => {
     expect(remember.waiting).toBe(1);
     await flush(59_999);
     expect(troubles).toHaveLength(1);
-    await flush(1);
+    await flush(300);
     expect(troubles).toHaveLength(2);
   });
 
