@@ -162,6 +162,31 @@ describe('a worker that stops', () => {
     stopActing();
   }, 30_000);
 
+  test('hands a site over when its host has answered, and not before: its limit holds', async () => {
+    const stopActing = acting();
+    const limits = { siteConnectionsMax: 1 };
+    const first = await stage.start(limits, { attempts: '1 s', dots: '10 s' });
+    const sink = await stage.sink();
+    sink.behaviour.slowMs = 3000;
+    const site = stage.site(sink.port);
+    const slow = await owner.store([to('slow-after-dot@y')]);
+    owner.send(site, slow);
+    await until(() => sink.taken === 1);
+    await stage.start(limits);
+    const stopping = first.stop();
+    const others = await owner.store(Array.from({ length: 100 }, () => to('b@y')));
+    const isThere = () => others.some((job) => owner.told(job).some(({ kind }) => kind === RELAYED));
+    for (const job of others) {
+      if (isThere()) break;
+      owner.send(site, [job]);
+      await pause(100);
+    }
+    await stopping;
+    expect([isThere(), sink.connectionsMost]).toEqual([true, 1]);
+    expect(await owner.outcomesOf(slow)).toMatchObject([{ kind: RELAYED }]);
+    stopActing();
+  }, 30_000);
+
   test('tells what has no reply by then as in doubt, but for recipients that have theirs', async () => {
     const stopActing = acting();
     const worker = await stage.start({}, { attempts: '1 s', dots: '200 ms' });
