@@ -121,7 +121,7 @@ describe('Presence', () => {
     const gone: string[] = [];
     says('queue-a');
     presence.onChange(() => gone.push(others().join()));
-    await pass(5400);
+    await pass(5600);
     says('queue-a');
     await pass(1000);
     expect(gone).toEqual([]);

@@ -260,7 +260,7 @@ function disturb(world: World, joiner: string): void {
   world.pass(1000 + world.random() * 12_000);
 }
 
-const SEEDS = Array.from({ length: 40 }, (_, seed) => seed + 1);
+const SEEDS = Array.from({ length: 20 }, (_, seed) => seed + 1);
 
 describe('Each partition has an owner as soon as somebody can have it', () => {
   test('when one of two is stopped and goes on', () => {
