@@ -12,7 +12,7 @@ import type { QueueContext } from './context.ts';
 import { askInflight } from './inflight.ts';
 import type { Mails } from './mails.ts';
 import type { Unreadable } from './quarantine.actor.ts';
-import { readRecipients } from './recipients-read.ts';
+import { readAllRecipients } from './recipients-read.ts';
 import type { SettleLog } from './settle-log.actor.ts';
 import { type Loaded, load } from './takeover.ts';
 
@@ -47,7 +47,7 @@ export async function restore(
   const claims = { subject: subjects.owner(owner.number), sequence: owner.epoch, isSettled: false };
   for (const overruled of [claims, ...loaded.overruled]) context.erasure.add(overruled);
   const reports = addLoaded(loaded, owner.mails, settleLog, context);
-  await readUnlisted(owner.mails, context);
+  await readUnlisted(owner.mails, answers, context);
   const endedAttempts = new Map<string, readonly string[]>();
   for (const { queueId, endedAttempts: ended } of loaded.states) {
     if (ended.length > 0) endedAttempts.set(queueId, ended);
@@ -87,9 +87,20 @@ function addLoaded(
   return reports;
 }
 
-/** Before anything is adopted: an attempt that is for all recipients must find them. */
-async function readUnlisted(mails: Mails, context: QueueContext): Promise<void> {
-  for (const custody of mails.all()) {
-    if (custody.message.recipients.length === 0) await readRecipients(custody, context);
-  }
+/**
+ * Before anything is adopted: an attempt that is for all recipients must find them. What cannot be read now is read when it is
+ * woken; unless a worker has it: then nobody could say who of it is on the way.
+ */
+async function readUnlisted(
+  mails: Mails,
+  answers: readonly InflightAnswer[],
+  context: QueueContext,
+): Promise<void> {
+  const unlisted = [...mails.all()].filter(({ message }) => message.recipients.length === 0);
+  const unread = await readAllRecipients(unlisted, context);
+  if (unread.length === 0) return;
+  const told = answers.flatMap(({ running, unacknowledged }) => [...running, ...unacknowledged]);
+  const out = new Set(told.map(({ queueId }) => queueId));
+  const needed = unread.find(({ message }) => out.has(message.queueId));
+  if (needed !== undefined) throw new Error(`the envelope of ${needed.message.queueId} cannot be read`);
 }
