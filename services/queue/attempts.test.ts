@@ -21,7 +21,6 @@ function attempt(id: string, sentAtMs: number, worker = ''): Attempt {
     sentAtMs,
     worker,
     checkpointed: false,
-    readsPack: true,
     finished: false,
   };
 }

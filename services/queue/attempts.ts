@@ -17,8 +17,6 @@ export interface Attempt {
   /** Instance that accepted it; "" until it said so. */
   worker: string;
   checkpointed: boolean;
-  /** It reads the mail in its pack (counted in Custody.packReaders). */
-  readsPack: boolean;
   /** The outcome was applied and waits to be stored; nothing else may happen to it. */
   finished: boolean;
 }

@@ -13,8 +13,8 @@ export interface PendingAck {
 }
 
 /**
- * The mail's line in the settle log. needed: the mail is in its pack and nowhere else, or a worker reads it there. given:
- * it is being stored. stored: the pack may go.
+ * The mail's line in the settle log. needed: the mail is in its pack and nowhere else. given: it is being stored. stored: the pack
+ * may go.
  */
 export type LineState = 'needed' | 'given' | 'stored';
 
@@ -25,8 +25,6 @@ export interface Custody extends Timed {
   packEntry: number;
   readonly startedAtMs: number;
   line: LineState;
-  /** Attempts that are out and read the mail from its pack. */
-  packReaders: number;
   /** Its data is in STORE, its state in QUEUE: what the pack has is not needed to find it again. */
   isStored: boolean;
   /** Where its data was copied to while its state is not stored yet. */
@@ -62,7 +60,6 @@ export function newCustody(
     packEntry: pack.entry,
     startedAtMs: nowMs,
     line: 'needed',
-    packReaders: 0,
     isStored: false,
     copy: undefined,
     stateSequence: NO_STATE,

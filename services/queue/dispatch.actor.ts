@@ -44,8 +44,6 @@ export interface DispatchOwner {
   feed(custody: Custody, input: MessageInput): boolean;
   /** A worker did not find what the mail refers to. */
   onContentMissing(custody: Custody): void;
-  /** No attempt reads the mail in its pack any more. */
-  onPackUnread(custody: Custody): void;
 }
 
 export class Dispatch {
@@ -90,15 +88,12 @@ export class Dispatch {
     this.#owner.feed(custody, { kind: 'dispatched', positions });
     const job = this.#job(custody, positions, site.key, nowMs);
     const base = { custody, positions, siteKey: site.key, sentAtMs: nowMs, worker: '' };
-    const readsPack = !custody.isStored;
-    if (readsPack) custody.packReaders += 1;
     const origin = { kind: 'leased', site, job } as const;
     this.attempts.add({
       ...base,
       id: job.attemptId,
       origin,
       checkpointed: false,
-      readsPack,
       finished: false,
     });
     return job;
@@ -129,7 +124,6 @@ export class Dispatch {
   /** The job, to be sent again: as it would be made now, under its old id. */
   renewed(attempt: Attempt, job: Job, nowMs: number): Job {
     this.attempts.renew(attempt, nowMs);
-    if (attempt.readsPack && attempt.custody.isStored) this.#unread(attempt);
     job.ref = attempt.custody.message.ref;
     job.startByMs = nowMs + START_WITHIN_MS;
     return job;
@@ -144,8 +138,6 @@ export class Dispatch {
     const positions = asked.filter((position) => recipients[position]?.phase === 'waiting');
     if (custody === undefined || positions.length === 0) return false;
     this.#owner.feed(custody, { kind: 'adopted', positions, siteKey: running.siteKey });
-    // Whether it reads the pack is not known: it is safe to think so.
-    custody.packReaders += 1;
     this.attempts.add({
       id: running.attemptId,
       custody,
@@ -155,7 +147,6 @@ export class Dispatch {
       sentAtMs: this.#context.now(),
       worker,
       checkpointed: running.checkpointed,
-      readsPack: true,
       finished: false,
     });
     return true;
@@ -233,7 +224,6 @@ export class Dispatch {
       const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
       this.#learn(custody, { worker, attemptId: attempt.id, span }, { kind: 'outcome', nowMs, results });
     }
-    this.#unread(attempt);
   }
 
   /** Its mail is settled, was tried anew, or is with another attempt. */
@@ -315,7 +305,6 @@ export class Dispatch {
       custody.acks = before;
       this.acknowledge([ack]);
     }
-    this.#unread(attempt);
   }
 
   /** What became of these attempts is stored with their mails, or nothing is to be. */
@@ -352,12 +341,5 @@ export class Dispatch {
   /** An adopted attempt never took room: another owner's window sent it. */
   #leaveSite({ origin, siteKey }: Attempt, answered: boolean): void {
     if (origin.kind === 'leased') this.#context.desk.finished(siteKey, answered);
-  }
-
-  #unread(attempt: Attempt): void {
-    if (!attempt.readsPack) return;
-    attempt.readsPack = false;
-    attempt.custody.packReaders -= 1;
-    if (attempt.custody.packReaders === 0) this.#owner.onPackUnread(attempt.custody);
   }
 }

@@ -18,7 +18,7 @@ export interface WritingOwner {
   readonly epoch: number;
   readonly mails: Mails;
   feed(custody: Custody, input: MessageInput): boolean;
-  onPackUnread(custody: Custody): void;
+  leavesPack(custody: Custody): void;
   wake(custody: Custody): void;
 }
 
@@ -79,7 +79,7 @@ function makeRemember(
     epoch,
     onStored: (custody, { acks, reportPacks }) => {
       settleLog.unpin(reportPacks);
-      owner.onPackUnread(custody);
+      owner.leavesPack(custody);
       dispatch.acknowledge(acks);
     },
     onForgotten: (custody, { acks, reportPacks }) => {

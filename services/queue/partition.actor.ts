@@ -127,7 +127,7 @@ export class Partition implements DispatchOwner, Leaser {
       },
     });
     this.#unheard.begin(restored.answers, this.#early.splice(0), this.mails.all());
-    for (const custody of this.mails.all()) this.onPackUnread(custody);
+    for (const custody of this.mails.all()) this.leavesPack(custody);
     const query = {
       stream: this.#stream,
       subject: subjects.spool(this.number),
@@ -176,7 +176,7 @@ export class Partition implements DispatchOwner, Leaser {
    * The pack is not needed once the mail has a record of its own. A worker that has not begun to read it will not find it some
    * day, and gives the job back.
    */
-  onPackUnread(custody: Custody): void {
+  leavesPack(custody: Custody): void {
     if (custody.isStored && custody.line === 'needed') this.#settleLog.add(custody, []);
   }
 
