@@ -3,7 +3,7 @@
 // Fails: a service that does not come back, or 5xx to a good mail, rejects; broken promises are in the result.
 import { setTimeout as pause } from 'node:timers/promises';
 import { inDoubtOf } from '#kit/in-doubt.ts';
-import { isKept, type Ledger, ledgerOf } from '#kit/load-ledger.ts';
+import { type Ledger, ledgerOf } from '#kit/load-ledger.ts';
 import { LoadSender } from '#kit/load-sender.ts';
 import { connectQueueAdmin } from '#libs/rpc/queue-admin-client.ts';
 import type { CalmState } from './calm.machine.ts';
@@ -36,9 +36,10 @@ export interface CrashOptions extends PlanOptions {
 /** What was held (delivery.inDoubt: hold) when all else had come. */
 export interface Held {
   mails: number;
-  /** Held though nothing of them was in doubt, and the other way round. */
+  /** Held though nothing of them was in doubt. */
   without: string[];
-  missing: string[];
+  /** In doubt and not held any more: their worker was only away, and its late word settled them. */
+  settled: number;
 }
 
 export interface CrashResult {
@@ -61,6 +62,8 @@ const BACK_WITHIN_MS = 60_000;
 const SAY_EVERY_MS = 5000;
 /** Death is known after 5 s, loading and another attempt take the rest, with the longest pause of the schedule (10 s) and slow hosts. */
 const SETTLED_WITHIN_MS = 60_000;
+/** What has not come by then is said, with the history of its attempts at the end. */
+const SLOW_AFTER_MS = 20_000;
 /** What has not come by then does not come. */
 const GIVE_UP_AFTER_MS = 3 * SETTLED_WITHIN_MS;
 const HISTORIES_MAX = 10;
@@ -72,7 +75,8 @@ class CrashRun {
   readonly #sender: LoadSender;
   readonly #watch: Watch;
   #startedAtMs = Date.now();
-  #lastFaultAtMs = performance.now();
+  /** Tokens that took longer than most. */
+  #slow: string[] = [];
 
   constructor(options: CrashOptions, stage: CrashStage) {
     this.#options = options;
@@ -118,7 +122,6 @@ class CrashRun {
     await pause(Math.max(0, this.#startedAtMs + fault.atMs - Date.now()));
     this.#say(faultText(fault));
     await this.#stage.perform(fault);
-    this.#lastFaultAtMs = performance.now();
     this.#say(`over: ${faultText(fault)}`);
   }
 
@@ -147,25 +150,26 @@ class CrashRun {
 
   /** Waits until all have come, or are held where that is the policy. */
   async #settle(faults: number): Promise<CrashResult> {
-    const fromMs = Math.max(this.#lastFaultAtMs, performance.now() - 1);
-    const first = await this.#untilCome(fromMs);
+    const fromMs = performance.now();
+    const { settledMs, late } = await this.#untilCome(fromMs);
     const held = this.#options.hold ? await this.#held() : undefined;
-    const ledgerBefore = await this.#ledger();
-    if (held !== undefined) await this.#release();
-    const { settledMs, left } =
-      held === undefined ? first : { ...first, left: (await this.#untilCome(performance.now())).left };
+    let ledger = await this.#ledger();
+    if (held !== undefined) {
+      await this.#release();
+      late.push(...(await this.#untilCome(performance.now())).late);
+      // Copies that come of the release are the operator's choice: those before it count.
+      const { lost, delivered } = await this.#ledger();
+      ledger = { ...ledger, lost, delivered };
+    }
     const leftInQueue = await this.#untilQueueIsEmpty();
-    // Copies that are sent after a release are the operator's choice: those before it count.
-    const after = await this.#ledger();
-    const ledger =
-      held === undefined ? after : { ...ledgerBefore, lost: after.lost, delivered: after.delivered };
+    if (held === undefined) ledger = await this.#ledger();
     return {
       faults,
       ledger,
       calm: this.#watch.calm,
       settledMs,
       boundMs: SETTLED_WITHIN_MS,
-      leftAfterBound: left,
+      leftAfterBound: late.length,
       leftInQueue,
       held,
       histories: await this.#histories(ledger),
@@ -176,17 +180,31 @@ class CrashRun {
     return ledgerOf(this.#sender, await this.#stage.sink.ask('arrivals'), inDoubtOf(this.#stage.cluster));
   }
 
-  async #untilCome(fromMs: number): Promise<{ settledMs: number; left: number }> {
+  /** Waits; `late` has tokens that had neither come nor were held within the bound. */
+  async #untilCome(fromMs: number): Promise<{ settledMs: number; late: string[] }> {
     let missing = await this.#missing();
-    let left: number | undefined;
+    let late: string[] | undefined;
     for (;;) {
+      const unheld = missing.length > 0 && this.#options.hold ? await this.#unheld(missing) : missing;
       const forMs = performance.now() - fromMs;
-      if (forMs > SETTLED_WITHIN_MS) left ??= missing.length;
-      const isDone = missing.length === 0 || (this.#options.hold && (await this.#areHeld(missing)));
-      if (isDone || forMs > GIVE_UP_AFTER_MS) return { settledMs: forMs, left: left ?? 0 };
+      if (forMs > SLOW_AFTER_MS && this.#slow.length === 0) this.#slow = await this.#sayLate(unheld);
+      if (forMs > SETTLED_WITHIN_MS) late ??= tokensOf(unheld);
+      if (unheld.length === 0 || forMs > GIVE_UP_AFTER_MS) return { settledMs: forMs, late: late ?? [] };
       await pause(500);
       missing = await this.#missing(missing);
     }
+  }
+
+  /** Says where the queue has them; resolves with their tokens. */
+  async #sayLate(missing: readonly string[]): Promise<string[]> {
+    const tokens = tokensOf(missing);
+    const listed = new Map((await this.#list()).map((mail) => [mail.queueId, mail.recipients]));
+    for (const token of tokens.slice(0, HISTORIES_MAX)) {
+      const queueId = this.#sender.accepted.get(token) ?? '';
+      const phases = listed.get(queueId)?.map(({ phase, attempts }) => `${phase} after ${attempts} attempts`);
+      this.#say(`late: ${token} ${queueId}: ${phases?.join(', ') ?? 'not listed'}`);
+    }
+    return tokens;
   }
 
   async #heldIds(): Promise<Set<string>> {
@@ -204,9 +222,10 @@ class CrashRun {
     }
   }
 
-  async #areHeld(missing: readonly string[]): Promise<boolean> {
+  /** Those that are not held. */
+  async #unheld(missing: readonly string[]): Promise<string[]> {
     const held = await this.#heldIds();
-    return missing.every((asked) => held.has(this.#sender.accepted.get(asked.split('/')[0]!) ?? ''));
+    return missing.filter((asked) => !held.has(this.#sender.accepted.get(asked.split('/')[0]!) ?? ''));
   }
 
   /** Compares what is held with what was in doubt. */
@@ -216,7 +235,7 @@ class CrashRun {
     const held = await this.#heldIds();
     const doubted = inDoubtOf(this.#stage.cluster);
     const without = [...held].filter((id) => !doubted.has(id));
-    return { mails: held.size, without, missing: [...doubted.keys()].filter((id) => !held.has(id)) };
+    return { mails: held.size, without, settled: [...doubted.keys()].filter((id) => !held.has(id)).length };
   }
 
   async #untilOnlyHeld(): Promise<void> {
@@ -248,7 +267,10 @@ class CrashRun {
 
   async #histories(ledger: Ledger): Promise<string[]> {
     const wanted = new Set(
-      [...ledger.unexplained.map(({ token }) => token), ...ledger.lost].slice(0, HISTORIES_MAX),
+      [...ledger.unexplained.map(({ token }) => token), ...ledger.lost, ...this.#slow].slice(
+        0,
+        HISTORIES_MAX,
+      ),
     );
     if (wanted.size === 0) return [];
     const arrivals = new Map((await this.#stage.sink.ask('arrivals')).map((one) => [one.token, one]));
@@ -258,13 +280,9 @@ class CrashRun {
   }
 }
 
-/** True when every promise was kept. */
-export function isGood(result: CrashResult): boolean {
-  const { ledger, calm, leftAfterBound, leftInQueue, held } = result;
-  const isHeldRight = held === undefined || (held.without.length === 0 && held.missing.length === 0);
-  const isTwice = held !== undefined && ledger.duplicates > 0;
-  const isOver = leftAfterBound === 0 && leftInQueue === 0;
-  return isKept(ledger) && calm.violations.length === 0 && isOver && isHeldRight && !isTwice;
+/** Of tokens, some with a recipient. */
+function tokensOf(asked: readonly string[]): string[] {
+  return [...new Set(asked.map((one) => one.split('/')[0]!))];
 }
 
 /** Runs it all; `use` gets the result while the logs are still there. */

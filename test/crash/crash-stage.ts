@@ -1,7 +1,7 @@
 // What a crash run runs on: hosts that are slow to answer, one nats-server or three, two processes of each service (one
 // resolver), all with the hook that traces and freezes them, and the hands that do to them what a plan says.
 // Fails: whatever does not start, or does not come back, rejects.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -52,9 +52,6 @@ export class CrashStage {
 
   static async open(options: CrashOptions): Promise<CrashStage> {
     const traceFolder = mkdtempSync(join(options.parentFolder ?? tmpdir(), 'postrider-trace-'));
-    mkdirSync(traceFolder, { recursive: true });
-    // Every other seed: the disk is small and the streams are not, or the streams are.
-    const disk = options.full && options.seed % 2 === 1 ? SmallDisk.mount(SMALL_DISK_OCTETS) : undefined;
     const { answerAfterMs, slowAfterMs } = options.hosts;
     const sink = await LoadSink.start({
       answerAfterMs,
@@ -62,23 +59,19 @@ export class CrashStage {
       scripted: { slowAfterMs },
       addresses: ADDRESSES.length,
     });
-    const three = options.cluster
-      ? await NatsCluster.start({ splittable: options.split === true })
-      : undefined;
-    const shifts = options.skew ? clockShifts(options.seed, NAMES) : new Map<string, number>();
-    if (options.skew)
-      options.say(`clocks: ${[...shifts].map(([name, ms]) => `${name} ${ms} ms`).join(', ')}`);
-    const cluster = await Cluster.start({
-      instances: INSTANCES,
-      ...(options.root !== undefined && { root: options.root }),
-      ...(options.parentFolder !== undefined && { parentFolder: options.parentFolder }),
-      ...(three && { nats: three }),
-      ...(disk && { natsStore: { parentFolder: disk.folder } }),
-      natsUrl: (service, index, url) => Promise.resolve(urlFor(`${service}-${index}`, options, three) ?? url),
-      nodeOptionsOf: (service, index) => hookOptions(`${service}-${index}`, traceFolder, shifts),
-      config: settings(options, sink.port, disk !== undefined),
-    });
-    return new CrashStage({ cluster, sink, traceFolder, three, disk });
+    // Every other seed: the disk is small and the streams are not, or the streams are.
+    const disk = options.full && options.seed % 2 === 1 ? SmallDisk.mount(SMALL_DISK_OCTETS) : undefined;
+    let three: NatsCluster | undefined;
+    try {
+      if (options.cluster) three = await NatsCluster.start({ splittable: options.split === true });
+      const cluster = await startCluster({ options, sink, traceFolder, three, disk });
+      return new CrashStage({ cluster, sink, traceFolder, three, disk });
+    } catch (error) {
+      await three?.stop();
+      disk?.unmount();
+      await sink.stop();
+      throw error;
+    }
   }
 
   /** Does it; resolves when it is over. */
@@ -127,6 +120,29 @@ export class CrashStage {
     this.#disk?.unmount();
     if (folder === 'remove') rmSync(this.traceFolder, { recursive: true, force: true });
   }
+}
+
+interface Surroundings {
+  options: CrashOptions;
+  sink: LoadSink;
+  traceFolder: string;
+  three: NatsCluster | undefined;
+  disk: SmallDisk | undefined;
+}
+
+function startCluster({ options, sink, traceFolder, three, disk }: Surroundings): Promise<Cluster> {
+  const shifts = options.skew ? clockShifts(options.seed, NAMES) : new Map<string, number>();
+  if (options.skew) options.say(`clocks: ${[...shifts].map(([name, ms]) => `${name} ${ms} ms`).join(', ')}`);
+  return Cluster.start({
+    instances: INSTANCES,
+    ...(options.root !== undefined && { root: options.root }),
+    ...(options.parentFolder !== undefined && { parentFolder: options.parentFolder }),
+    ...(three && { nats: three }),
+    ...(disk && { natsStore: { parentFolder: disk.folder } }),
+    natsUrl: (service, index, url) => Promise.resolve(urlFor(`${service}-${index}`, options, three) ?? url),
+    nodeOptionsOf: (service, index) => hookOptions(`${service}-${index}`, traceFolder, shifts),
+    config: settings(options, sink.port, disk !== undefined),
+  });
 }
 
 function urlFor(name: string, options: CrashOptions, three: NatsCluster | undefined): string | undefined {

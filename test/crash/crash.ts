@@ -4,9 +4,9 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { codeOf } from '#kit/other-tree.ts';
-import { type CrashOptions, isGood, runCrash } from './crash-run.ts';
+import { type CrashOptions, runCrash } from './crash-run.ts';
 import { faultPlan, faultText, type Service } from './fault-plan.ts';
-import { resultText } from './result-text.ts';
+import { isGood, resultText } from './result-text.ts';
 
 interface Options {
   freeze?: boolean;

@@ -1,8 +1,17 @@
-// The final table of a crash run. Pure.
-import { ledgerText } from '#kit/load-ledger.ts';
-import { type CrashResult, isGood } from './crash-run.ts';
+// What a crash run came to: whether every promise was kept, and the final table. Pure.
+import { isKept, ledgerText } from '#kit/load-ledger.ts';
+import type { CrashResult } from './crash-run.ts';
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** True when every promise was kept. */
+export function isGood(result: CrashResult): boolean {
+  const { ledger, calm, leftAfterBound, leftInQueue, held } = result;
+  const isHeldRight = held === undefined || held.without.length === 0;
+  const isTwice = held !== undefined && ledger.duplicates > 0;
+  const isOver = leftAfterBound === 0 && leftInQueue === 0;
+  return isKept(ledger) && calm.violations.length === 0 && isOver && isHeldRight && !isTwice;
+}
 
 function listed(lines: readonly string[]): string {
   return lines.map((line) => `    ${line}\n`).join('');
@@ -17,7 +26,7 @@ export function resultText(result: CrashResult): string {
       : [
           `held                 ${held.mails}\n`,
           `held without doubt   ${held.without.length}\n${listed(held.without.slice(0, 10))}`,
-          `in doubt, not held   ${held.missing.length}\n${listed(held.missing.slice(0, 10))}`,
+          `no more in doubt     ${held.settled}, settled by a late word\n`,
         ];
   return [
     `faults               ${faults}\n`,

@@ -133,12 +133,12 @@ export class NatsCluster {
 /** Neither servers nor clients are told another way to a server than the one that they have. */
 const UNTOLD = 'advertise: "127.0.0.1:1", no_advertise: true';
 
-/** Of each pair the first one dials. */
+/** Each dials each: a server without routes of its own is in no cluster to JetStream. */
 async function openRoutes(ports: readonly number[]): Promise<Route[]> {
   const routes: Route[] = [];
-  for (let from = 0; from < ports.length; from += 1) {
-    for (let to = from + 1; to < ports.length; to += 1) {
-      routes.push({ from, to, proxy: await CutProxy.open(ports[to]!) });
+  for (const from of ports.keys()) {
+    for (const [to, port] of ports.entries()) {
+      if (from !== to) routes.push({ from, to, proxy: await CutProxy.open(port) });
     }
   }
   return routes;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { isGood, runCrash } from '../crash/crash-run.ts';
-import { resultText } from '../crash/result-text.ts';
+import { runCrash } from '../crash/crash-run.ts';
+import { isGood, resultText } from '../crash/result-text.ts';
 
 describe('Processes that are killed and frozen in pairs under load, with clocks that differ', () => {
   test('lose nothing, explain every duplicate, and leave nothing behind', async () => {
