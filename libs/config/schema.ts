@@ -123,6 +123,11 @@ const limits = z.strictObject({
   sessionIdleMax: duration('1 s', '1 h').default(300_000),
   /** How long a commit is retried before 451. */
   commitWaitMax: duration('1 s', '5 min').default(30_000),
+  /**
+   * Share of nats.spoolSizeMax from which a stream takes nothing more from clients, who hear 452 when all are there: the rest is
+   * for what makes room (reports, retries).
+   */
+  spoolSoftMark: z.number().min(0.1).max(0.95).default(0.85),
 });
 
 const delivery = z.strictObject({

@@ -2,7 +2,13 @@
 // pure, changes the session in place.
 import { type Command, parseMailArgument, parseRcptArgument, type Verb } from './command-line.ts';
 import { replyText, type ServerReplyName, serverReplyNames } from './server-replies.ts';
-import type { ServerEffect, ServerPhase, ServerPolicy, ServerSession } from './server-session.ts';
+import type {
+  ServerEffect,
+  ServerPhase,
+  ServerPolicy,
+  ServerSession,
+  StorageState,
+} from './server-session.ts';
 
 export type Effects = readonly ServerEffect[];
 export type Phase<Name extends ServerPhase['name']> = Extract<ServerPhase, { name: Name }>;
@@ -125,6 +131,10 @@ function helo(session: ServerSession, _phase: ServerPhase, name: string, policy:
   return [{ do: 'reply', text: policy.helo }];
 }
 
+const NO_STORAGE = { full: 'storageFull', stuck: 'storageStuck' } as const satisfies Partial<
+  Record<StorageState, ServerReplyName>
+>;
+
 function mail(
   session: ServerSession,
   { client }: Phase<'ready'>,
@@ -134,6 +144,7 @@ function mail(
   const parsed = parseMailArgument(argument);
   if (typeof parsed === 'string') return refused(session, parsed, policy);
   if (parsed.declaredSize > policy.messageSizeMax) return say('tooBig'); // RFC 1870 §6.1
+  if (session.storage !== 'open') return say(NO_STORAGE[session.storage]); // before the data is sent
   session.phase = { name: 'addressing', client, transaction: { ...parsed, forwardPaths: [] } };
   return say('senderOk');
 }

@@ -24,6 +24,7 @@ const rows = {
   recipientDeferred: [451, '4.3', 'Recipient cannot be checked now, try again later'],
   noMemory: [452, '3.1', 'No room for mail data now, try again later'],
   storageFull: [452, '3.1', 'Storage is full, try again later'],
+  storageStuck: [452, '3.1', 'Storage takes nothing now, try again later'],
   tooManyRecipients: [452, '5.3', 'Too many recipients'],
 
   malformedCommand: [500, '5.2', 'Commands are printable ASCII and end with CR LF'],

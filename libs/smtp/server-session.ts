@@ -67,7 +67,11 @@ export interface ServerSession {
   badCommands: number;
   /** Why the session ends as soon as it may. */
   farewell: 'none' | 'shutdown' | 'overload';
+  storage: StorageState;
 }
+
+/** Whether accepted mail can be stored: yes; there is no room; there may be, and nothing is stored. */
+export type StorageState = 'open' | 'full' | 'stuck';
 
 /**
  * What the resolver says of a recipient; 'relay' is a domain that is not ours. 'no-room' is said by the shell: the mail can be stored
@@ -81,6 +85,8 @@ export type CommitTrouble = 'full' | 'unavailable' | 'too-big';
 export type ServerInput =
   | { kind: 'connected' }
   | Command
+  /** Before a MAIL, which is refused unless it is open. It stays so until it is told otherwise. */
+  | { kind: 'storage'; storage: StorageState }
   | { kind: 'recipientVerdict'; verdict: RecipientVerdict }
   | { kind: 'dataOpened' }
   | { kind: 'dataRefused' }

@@ -80,13 +80,33 @@ describe('a session', () => {
   });
 });
 
+describe('MAIL', () => {
+  test('is refused before any data while nothing can be stored, and costs no good will', () => {
+    const { session, tell, all } = dialog();
+    expect(all('EHLO c')).toEqual(['250']);
+    tell({ kind: 'storage', storage: 'full' });
+    expect(all('MAIL FROM:<>')).toEqual(['452 4.3.1']);
+    tell({ kind: 'storage', storage: 'stuck' });
+    expect(all('MAIL FROM:<>', 'RCPT TO:<r@b.example>')).toEqual(['452 4.3.1', '503 5.5.1']);
+    expect(session.badCommands).toBe(1);
+    tell({ kind: 'storage', storage: 'open' });
+    expect(all('MAIL FROM:<>')).toEqual(['250 2.1.0']);
+  });
+});
+
 describe('STARTTLS', () => {
   test('forgets the client (S5)', () => {
     const { session, tell, all } = dialog();
     expect(all(...toSecuring)).toEqual(['250', '220 2.0.0', 'startTls']);
     expect(JSON.stringify(session)).not.toContain('client');
     expect(tell({ kind: 'tlsEstablished' })).toEqual([]);
-    expect(session).toEqual({ phase: { name: 'greeted' }, tls: 'on', badCommands: 0, farewell: 'none' });
+    expect(session).toEqual({
+      phase: { name: 'greeted' },
+      tls: 'on',
+      badCommands: 0,
+      farewell: 'none',
+      storage: 'open',
+    });
     expect(all('MAIL FROM:<>', 'EHLO c', 'STARTTLS')).toEqual(['503 5.5.1', '250', '503 5.5.1']);
   });
 

@@ -30,6 +30,13 @@ export class Metrics {
     });
   }
 
+  /** Several values of one gauge, each with its labels, observed whenever someone looks. */
+  gauges(name: string, help: string, read: (observe: (value: number, labels: Labels) => void) => void): void {
+    this.#meter.createObservableGauge(name, { description: help }).addCallback((result) => {
+      read((value, labels) => result.observe(value, labels));
+    });
+  }
+
   /** `bounds` are the upper ends of its buckets, ascending. */
   histogram(name: string, help: string, bounds: number[]): Histogram {
     return this.#meter.createHistogram(name, {

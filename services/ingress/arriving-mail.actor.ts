@@ -38,7 +38,7 @@ export interface Spool {
   budget: MemoryBudget;
   chunkStore: Pick<
     ChunkStore,
-    'store' | 'hasRoom' | 'waitForRoom' | 'stopWaiting' | 'forget' | 'choosePartition'
+    'store' | 'hasRoom' | 'waitForRoom' | 'stopWaiting' | 'forget' | 'partitionFor'
   >;
   packer: Pick<Packer, 'add'>;
   /** Octets; mail over it is stored in chunks of this size. */
@@ -227,8 +227,9 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
     const { chunkStore, chunkSize } = this.#spool;
     while (this.frameOctets > leave) {
       if (this.#inFlight >= CHUNKS_IN_FLIGHT_MAX) return; // A3
-      if (!chunkStore.hasRoom) {
-        chunkStore.waitForRoom(this);
+      this.#partition = chunkStore.partitionFor(this.#partition);
+      if (!chunkStore.hasRoom(this.#partition)) {
+        chunkStore.waitForRoom(this.#partition, this);
         return;
       }
       this.#sendChunk(Math.min(this.frameOctets, chunkSize));
@@ -237,9 +238,6 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
 
   #sendChunk(octets: number): void {
     const { chunkStore } = this.#spool;
-    if (this.#partition < 0) {
-      this.#partition = chunkStore.choosePartition();
-    }
     const pieces = cutOff(this.pieces, octets);
     const position = this.chunks.length;
     this.chunks.push({ stream: '', sequence: 0, length: octets });

@@ -8,6 +8,9 @@ import { ArrivingMail, type MailOwner, READ_OCTETS } from './arriving-mail.actor
 import { ChunkStore } from './chunk-store.actor.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import type { PackableMail } from './packer.actor.ts';
+import { testLink } from './packer-bench.ts';
+import { WatchedStreams } from './stream-watch.actor.ts';
+import { Streams } from './streams.machine.ts';
 
 const KIB = 1024;
 const CHUNK = 256 * KIB;
@@ -25,6 +28,7 @@ class Spool {
   readonly onStored = () => {};
   /** Chunks by sequence; undefined when removed. */
   readonly records: (Buffer | undefined)[] = [];
+  readonly streams = new Streams({ count: 2, softMark: 0.85, flyingMax: 8 });
   #waiting: ((stored: Stored) => void)[] = [];
 
   constructor(memoryMax = 64 * 1024 * KIB) {
@@ -32,6 +36,7 @@ class Spool {
     this.chunkStore = new ChunkStore({
       writer: { store: (record) => this.#store(record) },
       layout: { partitions: 4, spoolStreams: 2 },
+      streams: new WatchedStreams(this.streams, { link: testLink(), ticks: () => 0 }),
       commitWaitMaxMs: 30_000,
       random: () => 0.7,
       remove: async (_stream, sequence) => {
@@ -242,7 +247,6 @@ describe('A large mail', () => {
   });
 
   test.each([
-    ['full', 'full'],
     ['unavailable', 'unavailable'],
     // The server takes less than when the chunk was cut.
     ['too-big', 'unavailable'],
@@ -261,6 +265,41 @@ describe('A large mail', () => {
       expect(sender.told).not.toContain(trouble);
     },
   );
+
+  test('goes on in another stream when its own is full', async () => {
+    const spool = new Spool();
+    const sender = new Sender(spool);
+    sender.fill(3 * CHUNK);
+    sender.end();
+    await spool.answer();
+    await spool.answer('full');
+    while (spool.inFlight > 0) await spool.answer();
+    const [mail] = spool.packed;
+    expect(mail!.chunks.map(({ stream }) => stream)).toEqual(['STORE_0', 'STORE_1', 'STORE_0', 'STORE_0']);
+    expect(spool.left).toBe(4);
+  });
+
+  test('is refused when all streams are full, and its chunks are forgotten', async () => {
+    const spool = new Spool();
+    const sender = new Sender(spool);
+    sender.fill(3 * CHUNK);
+    await spool.answer();
+    for (let i = 0; i < 2; i++) await spool.answer('full');
+    while (spool.inFlight > 0) await spool.answer('full');
+    sender.fill(4 * CHUNK);
+    await turn();
+    expect([spool.inFlight, sender.end(), spool.left, spool.budget.used]).toEqual([0, 'full', 0, 0]);
+  });
+
+  test('does not wait for a stream that is slow with the chunks of others', async () => {
+    const spool = new Spool();
+    for (let k = 0; k < 8; k++) spool.streams.sent(0, 1);
+    const sender = new Sender(spool);
+    sender.fill(2 * CHUNK);
+    sender.end();
+    while (spool.inFlight > 0) await spool.answer();
+    expect(spool.packed[0]!.chunks.every(({ stream }) => stream === 'STORE_1')).toBe(true);
+  });
 
   test('whose last chunk fails hears it', async () => {
     const spool = new Spool();

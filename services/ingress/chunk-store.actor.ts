@@ -1,15 +1,18 @@
-// Stores pieces of large mails in STORE while they arrive, a few at a time for all sessions together, and removes those
-// of mails that came to nothing.
+// Stores pieces of large mails in STORE while they arrive, a few at a time for each stream, all sessions together, and removes
+// those of mails that came to nothing.
 //
-// Fails: as RecordWriter; a chunk that cannot be removed is removed by the stream's age limit.
+// Fails: as RecordWriter; what a full stream refuses goes to another one, and is `full` when none takes any; a chunk that cannot be removed is removed by the stream's age limit.
 import { randomBytes } from 'node:crypto';
 import { type Layout, storeStream, subjects } from '#libs/nats/layout.ts';
 import { type RecordWriter, type Stored, troubleText } from '#libs/nats/records.ts';
 import type { Chunk } from '#proto/postrider/v1/mail.ts';
+import type { WatchedStreams } from './stream-watch.actor.ts';
 
 export interface ChunkStoreOptions {
   writer: Pick<RecordWriter, 'store'>;
   layout: Pick<Layout, 'partitions' | 'spoolStreams'>;
+  /** Those of STORE. */
+  streams: Pick<WatchedStreams, 'flying' | 'next' | 'isOpen' | 'isBusy' | 'sent' | 'landed'>;
   commitWaitMaxMs: number;
   random: () => number;
   /** Removes a record; false when it could not. */
@@ -22,40 +25,44 @@ export interface ChunkWaiter {
   chunkRoom(): void;
 }
 
-/** Chunks in flight, of all sessions: the link holds copies of them that no budget counts. */
-const IN_FLIGHT_MAX = 16;
+/** Hears what became of a chunk. */
+type Done = (stored: Chunk | Exclude<Stored['kind'], 'stored'>) => void;
+
 /** Chunks that wait to be removed; more are left to the age limit. */
 const UNWANTED_MAX = 10_000;
 
 export class ChunkStore {
   readonly #options: ChunkStoreOptions;
   readonly #process = randomBytes(9).toString('base64url');
-  readonly #waiters = new Set<ChunkWaiter>();
+  /** And the stream that each waits for. */
+  readonly #waiters = new Map<ChunkWaiter, number>();
   #unwanted: Chunk[] = [];
   #isRemoving = false;
-  #inFlight = 0;
   #chunks = 0;
 
   constructor(options: ChunkStoreOptions) {
     this.#options = options;
   }
 
-  /** The partition for the chunks of one mail. */
-  choosePartition(): number {
-    return Math.floor(this.#options.random() * this.#options.layout.partitions);
+  /** The partition for the next chunk of a mail: `before` (-1: none yet) as long as its stream takes any. */
+  partitionFor(before: number): number {
+    const { streams, layout } = this.#options;
+    if (before >= 0 && streams.isOpen(before % layout.spoolStreams)) return before;
+    return this.#partitionOf(this.#anyOpen() ?? 0);
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#options.streams.flying;
   }
 
-  get hasRoom(): boolean {
-    return this.#inFlight < IN_FLIGHT_MAX;
+  hasRoom(partition: number): boolean {
+    const { streams, layout } = this.#options;
+    return !streams.isBusy(partition % layout.spoolStreams);
   }
 
-  /** `waiter` hears once when there is room, in its turn. */
-  waitForRoom(waiter: ChunkWaiter): void {
-    this.#waiters.add(waiter);
+  /** `waiter` hears once when the stream of `partition` has room, in its turn. */
+  waitForRoom(partition: number, waiter: ChunkWaiter): void {
+    this.#waiters.set(waiter, partition % this.#options.layout.spoolStreams);
   }
 
   stopWaiting(waiter: ChunkWaiter): void {
@@ -63,15 +70,19 @@ export class ChunkStore {
   }
 
   /** Stores one chunk; `onDone` hears in a later turn. The pieces may be forgotten at once. */
-  store(
-    partition: number,
-    pieces: readonly Buffer[],
-    onDone: (stored: Chunk | Exclude<Stored['kind'], 'stored'>) => void,
-  ): void {
-    const { writer, layout, commitWaitMaxMs, onTrouble } = this.#options;
-    const payload = Buffer.concat(pieces);
+  store(partition: number, pieces: readonly Buffer[], onDone: Done): void {
+    this.#send(partition, Buffer.concat(pieces), onDone);
+  }
+
+  #send(partition: number, payload: Buffer, onDone: Done): void {
+    const { writer, layout, streams, commitWaitMaxMs, onTrouble } = this.#options;
+    const stream = partition % layout.spoolStreams;
+    if (!streams.isOpen(stream)) {
+      setImmediate(() => onDone('full'));
+      return;
+    }
     const { length } = payload;
-    this.#inFlight++;
+    streams.sent(stream, length);
     const record = {
       subject: subjects.store(partition),
       payload,
@@ -79,12 +90,14 @@ export class ChunkStore {
       giveUpAfterMs: commitWaitMaxMs,
     };
     const landed = (stored: Stored) => {
-      this.#inFlight--;
+      streams.landed(stream, stored.kind);
       if (stored.kind === 'stored') {
         onDone({ stream: storeStream(partition, layout), sequence: stored.sequence, length });
       } else {
-        onTrouble(`STORE: a chunk of ${length} octets is not stored: ${troubleText(stored)}`);
-        onDone(stored.kind);
+        onTrouble(`STORE_${stream}: a chunk of ${length} octets is not stored: ${troubleText(stored)}`);
+        const another = stored.kind === 'full' ? this.#anyOpen() : undefined;
+        if (another === undefined) onDone(stored.kind);
+        else this.#send(this.#partitionOf(another), payload, onDone);
       }
       this.#callWaiters();
     };
@@ -92,6 +105,24 @@ export class ChunkStore {
       onTrouble(`STORE: ${String(error)}`);
       landed({ kind: 'unavailable' });
     });
+  }
+
+  /** Any partition of the stream. */
+  #partitionOf(stream: number): number {
+    const { layout, random } = this.#options;
+    const count = Math.ceil((layout.partitions - stream) / layout.spoolStreams);
+    return Math.floor(random() * count) * layout.spoolStreams + stream;
+  }
+
+  /** The next stream that takes chunks, even if one has to wait for it; undefined when none does. */
+  #anyOpen(): number | undefined {
+    const { streams, layout } = this.#options;
+    const next = streams.next();
+    if (typeof next === 'number') return next;
+    for (let k = 0; k < layout.spoolStreams; k++) {
+      if (streams.isOpen(k)) return k;
+    }
+    return undefined;
   }
 
   /** Removes chunks that no envelope will name. Best effort, in the background. */
@@ -102,8 +133,9 @@ export class ChunkStore {
   }
 
   #callWaiters(): void {
-    for (const waiter of this.#waiters) {
-      if (!this.hasRoom) return;
+    const { streams } = this.#options;
+    for (const [waiter, stream] of this.#waiters) {
+      if (streams.isBusy(stream)) continue;
       this.#waiters.delete(waiter);
       waiter.chunkRoom();
     }

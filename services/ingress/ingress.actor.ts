@@ -23,6 +23,7 @@ import { Packer, type PackerOptions } from './packer.actor.ts';
 import { Recipients } from './recipients.actor.ts';
 import type { SessionContext } from './session-context.ts';
 import { Sessions } from './sessions.actor.ts';
+import { StreamWatch } from './stream-watch.actor.ts';
 import { TroubleLog } from './trouble-log.ts';
 import { TurningAway } from './turning-away.actor.ts';
 
@@ -47,6 +48,7 @@ export class Ingress {
   readonly #budget: MemoryBudget;
   readonly #chunkStore: ChunkStore;
   readonly #packer: Packer;
+  readonly #streamWatch: StreamWatch;
   readonly #spool: Spool;
   readonly #instruments: Instruments;
   readonly #sessions: Sessions;
@@ -68,6 +70,15 @@ export class Ingress {
     this.#tls = config.tls && openCertificate(config.tls);
     this.#renewal = this.#tls && this.#makeRenewal(this.#tls, options.certificateEveryMs);
     this.#budget = new MemoryBudget(limits.memoryMax);
+    this.#streamWatch = new StreamWatch({
+      link,
+      layout,
+      softMark: limits.spoolSoftMark,
+      ticks: () => performance.now(),
+      onChange: (words) => telemetry.logger.warn(words),
+    });
+    this.#streamWatch.show(telemetry.metrics);
+    const { spool, store } = this.#streamWatch;
     const common = {
       writer: new RecordWriter(link),
       layout,
@@ -77,9 +88,9 @@ export class Ingress {
       onTrouble,
     };
     const onPack: PackerOptions['onPack'] = (pack) => this.#instruments.packed(pack);
-    this.#packer = new Packer({ ...common, hostname, now: Date.now, onPack });
+    this.#packer = new Packer({ ...common, streams: spool, hostname, now: Date.now, onPack });
     const remove = (stream: string, sequence: number) => deleteRecord(link, stream, sequence);
-    this.#chunkStore = new ChunkStore({ ...common, remove });
+    this.#chunkStore = new ChunkStore({ ...common, streams: store, remove });
     this.#spool = {
       budget: this.#budget,
       chunkStore: this.#chunkStore,
@@ -114,6 +125,7 @@ export class Ingress {
   /** Takes clients; throws when an address cannot be had. Where they connect, in the order of the configuration. */
   async start(): Promise<ListenerReady[]> {
     const ready: ListenerReady[] = [];
+    await this.#streamWatch.look();
     try {
       for (const listener of this.#listeners) ready.push(await listener.start());
     } catch (error) {
@@ -134,6 +146,7 @@ export class Ingress {
     await this.#sessions.stop({ cutAfterMs, giveUpAfterMs: cutAfterMs + STOP_COMMIT_MS });
     await this.#turningAway.stop();
     clearInterval(this.#timer);
+    this.#streamWatch.stop();
     this.#instruments.sweep();
   }
 
@@ -202,12 +215,14 @@ export class Ingress {
         instruments: this.#instruments,
         recipientRoom: () => recipientRoom(link.payloadMax),
         tls: this.#tls,
+        storage: () => this.#streamWatch.spool.standing,
         openMail: (source) => this.#openMail(source),
       },
     });
   }
 
   #sweep(): void {
+    void this.#streamWatch.look();
     this.#sessions.sweep();
     this.#turningAway.sweep();
     this.#packer.sweep();

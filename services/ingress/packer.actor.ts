@@ -7,8 +7,10 @@
 //  G3  Mails go into packs in the order in which they became whole.
 //  G4  A mail waits for commitWaitMax and the time of one try, not longer.
 //  G5  A mail is too big only by itself, never for the size of its neighbours.
+//  G6  What a full stream refuses is offered to the others, in its order; it is refused when no stream takes any.
+//  G7  What may have been stored is offered to no other stream.
 //
-// Fails: no room -> `full` for the mails of the pack; no answer in time -> `unavailable` for them and for all that have
+// Fails: no room in any stream -> `full`, at once; no answer in time -> `unavailable` for them and for all that have
 // waited as long (the record may have been stored: then the client's repetition is a second mail, RFC 5321 §4.5.3.2.6).
 import { randomBytes } from 'node:crypto';
 import { DateLine } from '#libs/header/received.ts';
@@ -17,6 +19,7 @@ import { commitTrouble, type RecordWriter, type Stored, troubleText } from '#lib
 import type { CommitTrouble } from '#libs/smtp/server-session.ts';
 import { PackDraft, type SealedPack, type WholeMail } from './pack-draft.ts';
 import { PartitionRotation } from './partition-rotation.ts';
+import type { WatchedStreams } from './stream-watch.actor.ts';
 
 /** A mail that waits for its commit. */
 export interface PackableMail extends WholeMail {
@@ -32,6 +35,8 @@ export interface PackableMail extends WholeMail {
 export interface PackerOptions {
   writer: Pick<RecordWriter, 'store'>;
   layout: Pick<Layout, 'partitions' | 'spoolStreams'>;
+  /** Those of SPOOL. */
+  streams: Pick<WatchedStreams, 'areBusy' | 'flying' | 'next' | 'isProbed' | 'sent' | 'landed'>;
   hostname: string;
   commitWaitMaxMs: number;
   /** The most that the server takes in one message, octets. */
@@ -47,13 +52,11 @@ const TRY_MS_MIN = 1000;
 /** Taken mails are cut off the front of the queue when there are so many. */
 const CUT_AT = 1024;
 
-interface Stream {
-  readonly rotation: PartitionRotation;
-  isBusy: boolean;
-}
+/** How long a pack is tried that finds out whether its stream stores anything: its mail pays for the others. */
+const PROBE_MS = 3000;
 
 interface Flight {
-  stream: Stream;
+  stream: number;
   mails: PackableMail[];
   pack: SealedPack;
   sentAtMs: number;
@@ -61,7 +64,7 @@ interface Flight {
 
 export class Packer {
   readonly #options: PackerOptions;
-  readonly #streams: Stream[];
+  readonly #rotations: PartitionRotation[];
   readonly #dateLine = new DateLine();
   /** Makes the ids of packs unique for all time. */
   readonly #process = randomBytes(9).toString('base64url');
@@ -77,10 +80,10 @@ export class Packer {
   constructor(options: PackerOptions) {
     this.#options = options;
     const { layout, random } = options;
-    this.#streams = Array.from({ length: layout.spoolStreams }, (_, stream) => ({
-      rotation: new PartitionRotation({ ...layout, stream, start: random() }),
-      isBusy: false,
-    }));
+    this.#rotations = Array.from(
+      { length: layout.spoolStreams },
+      (_, stream) => new PartitionRotation({ ...layout, stream, start: random() }),
+    );
   }
 
   /** Mails that are in no pack yet. */
@@ -95,18 +98,23 @@ export class Packer {
 
   /** At most one per stream (G1). */
   get packsInFlight(): number {
-    return this.#streams.filter(({ isBusy }) => isBusy).length;
+    return this.#options.streams.flying;
   }
 
   add(mail: PackableMail): void {
     this.#waiting.push(mail);
-    if (this.#turnComes || this.#streams.every((stream) => stream.isBusy)) return;
+    if (this.#turnComes || this.#options.streams.areBusy) return;
     this.#turnComes = true;
     setImmediate(this.#turn);
   }
 
-  /** Refuses what has waited too long. Called about once a second. */
+  /** Refuses what has waited too long, and what no stream takes any more. Called about once a second. */
   sweep(): void {
+    this.#refuseOld();
+    this.#dispatch();
+  }
+
+  #refuseOld(): void {
     const { now, commitWaitMaxMs } = this.#options;
     const beforeMs = now() - commitWaitMaxMs;
     for (;;) {
@@ -126,31 +134,47 @@ export class Packer {
 
   #dispatch(): void {
     this.#turnComes = false;
-    for (const stream of this.#streams) {
-      if (this.waiting === 0) return;
-      if (!stream.isBusy) this.#send(stream); // G1
+    while (this.waiting > 0) {
+      const stream = this.#options.streams.next(); // G1
+      if (stream === 'busy') return;
+      if (stream === 'closed') this.#refuseAll();
+      else this.#send(stream);
     }
   }
 
-  #send(stream: Stream): void {
-    const draft = this.#draft();
+  /** No stream takes any: their clients are told at once, and come again (G6). */
+  #refuseAll(): void {
+    const mails = this.#waiting.slice(this.#taken);
+    this.#waiting = [];
+    this.#taken = 0;
+    for (const mail of mails) {
+      if (mail.isWanted) mail.refused('full');
+      else mail.dropped();
+    }
+  }
+
+  #send(stream: number): void {
+    const { streams } = this.#options;
+    const isProbe = streams.isProbed(stream);
+    const draft = this.#draft(isProbe ? 1 : Number.POSITIVE_INFINITY);
     const { mails } = draft;
     const first = mails[0];
     if (first === undefined) return;
     const { writer, hostname, now, commitWaitMaxMs, onTrouble } = this.#options;
     const nowMs = now();
-    const partition = stream.rotation.partitionAt(nowMs);
+    const partition = this.#rotations[stream]!.partitionAt(nowMs);
     const pack = draft.seal({ partition, nowMs, dateText: this.#dateLine.text(nowMs), hostname });
     const headers: Record<string, string> = { 'Postrider-Index': pack.index };
     if (pack.traceparent !== '') headers.traceparent = pack.traceparent;
-    stream.isBusy = true;
+    streams.sent(stream, pack.octets + pack.index.length);
     const flight: Flight = { stream, mails, pack, sentAtMs: nowMs };
+    const leftMs = Math.max(TRY_MS_MIN, commitWaitMaxMs - (nowMs - first.wholeSinceMs)); // G4
     const record = {
       subject: subjects.spool(partition),
       payload: pack.payload,
       id: `${this.#process}-${(++this.#packs).toString(36)}`,
       headers,
-      giveUpAfterMs: Math.max(TRY_MS_MIN, commitWaitMaxMs - (nowMs - first.wholeSinceMs)), // G4
+      giveUpAfterMs: isProbe ? Math.min(PROBE_MS, leftMs) : leftMs,
     };
     writer.store(record).then(
       (stored) => this.#landed(flight, stored),
@@ -162,11 +186,11 @@ export class Packer {
   }
 
   /** The next pack, out of the front of the queue (G3). */
-  #draft(): PackDraft<PackableMail> {
+  #draft(mailsMax: number): PackDraft<PackableMail> {
     const draft = new PackDraft<PackableMail>(this.#options.payloadMax());
     for (;;) {
       const mail = this.#waiting[this.#taken];
-      if (mail === undefined) return draft;
+      if (mail === undefined || draft.mails.length >= mailsMax) return draft;
       const isAlone = this.#alone.has(mail);
       if (mail.isWanted && ((isAlone && draft.mails.length > 0) || !draft.add(mail))) return draft;
       this.#take();
@@ -175,16 +199,27 @@ export class Packer {
     }
   }
 
-  /** They are the next again: nothing of them is stored. */
+  /** They wait again, in their place (G3): nothing of them is stored. */
   #putBack(mails: readonly PackableMail[]): void {
-    this.#waiting = [...mails, ...this.#waiting.slice(this.#taken)];
+    const waiting = this.#waiting.slice(this.#taken);
+    // Older ones may be there: of a pack that came back before this one.
+    const { wholeSinceMs } = mails[0]!;
+    let at = 0;
+    while (at < waiting.length && waiting[at]!.wholeSinceMs < wholeSinceMs) at++;
+    this.#waiting = [...waiting.slice(0, at), ...mails, ...waiting.slice(at)];
     this.#taken = 0;
   }
 
   #landed({ stream, mails, pack, sentAtMs }: Flight, stored: Stored): void {
-    stream.isBusy = false;
-    const { now, onPack, onTrouble } = this.#options;
-    if (stored.kind === 'unavailable') this.sweep();
+    const { now, onPack, onTrouble, streams } = this.#options;
+    streams.landed(stream, stored.kind);
+    if (stored.kind === 'unavailable') this.#refuseOld();
+    if (stored.kind === 'full') {
+      onTrouble(`SPOOL_${stream}: a pack of ${mails.length} mails is not stored: full`);
+      this.#putBack(mails); // G6
+      this.#dispatch();
+      return;
+    }
     if (stored.kind === 'too-big' && mails.length > 1) {
       // One of them may be too large, or the server takes less than a moment ago: each is told what becomes of itself (G5).
       onTrouble(`SPOOL: a pack of ${mails.length} mails is too big; they are stored one by one`);
@@ -200,8 +235,8 @@ export class Packer {
       for (let i = 0; i < mails.length; i++) mails[i]!.stored(pack.queueIds[i]!); // G2
       return;
     }
-    onTrouble(`SPOOL: a pack of ${mails.length} mails is not stored: ${troubleText(stored)}`);
+    onTrouble(`SPOOL_${stream}: a pack of ${mails.length} mails is not stored: ${troubleText(stored)}`);
     const trouble = commitTrouble(stored.kind);
-    for (const mail of mails) mail.refused(trouble);
+    for (const mail of mails) mail.refused(trouble); // G7
   }
 }

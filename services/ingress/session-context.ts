@@ -8,6 +8,7 @@ import type { Instruments } from './instruments.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { Recipients } from './recipients.actor.ts';
 import type { Session } from './session.actor.ts';
+import type { Standing } from './streams.machine.ts';
 
 export interface SessionContext {
   readonly recipients: Pick<Recipients, 'known' | 'ask'>;
@@ -19,6 +20,8 @@ export interface SessionContext {
   readonly tls: TlsIdentity | undefined;
   /** Milliseconds since 1970, to the second or so. */
   now(): number;
+  /** Whether streams take mail. */
+  storage(): Standing;
   /** Room for mail data; undefined when there is none. */
   openMail(source: Omit<MailSource, 'span'> & { transaction: Transaction }): ArrivingMail | undefined;
   /** The connection of the session is gone. */

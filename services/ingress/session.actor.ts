@@ -215,6 +215,7 @@ export class Session implements WireListener, MailOwner, VerdictListener {
       if (this.#isUnread) break;
       const command = this.#splitter.next();
       if (command === undefined) break;
+      if (command.verb === 'MAIL') this.#learnStorage();
       this.#feed(command);
     }
     if (this.#hasEnded && awaitsClient(this.#machine) && !this.#isUnread) this.#lastWord();
@@ -225,6 +226,11 @@ export class Session implements WireListener, MailOwner, VerdictListener {
     else if (this.#splitter.size > COMMANDS_WAITING_MAX || this.#mailIsFull || this.#isUnread)
       this.#wire.pause();
     else this.#wire.resume();
+  }
+
+  #learnStorage(): void {
+    const storage = this.#context.storage();
+    if (storage !== this.#machine.storage) this.#feed({ kind: 'storage', storage });
   }
 
   get #isUnread(): boolean {

@@ -59,11 +59,13 @@ export class IngressRig {
     writeFileSync(this.file('key.pem'), testKey);
   }
 
-  static async start(options: NatsOptions & { spoolSizeMax?: number } = {}): Promise<IngressRig> {
+  static async start(
+    options: NatsOptions & { spoolSizeMax?: number; spoolStreams?: number } = {},
+  ): Promise<IngressRig> {
     const nats = await startNats(options);
     const link = await connectLink({ url: nats.url, service: 'test' });
-    const { spoolSizeMax = 1_000_000_000 } = options;
-    const layout = { partitions: 8, spoolStreams: 1, replicas: 1, spoolSizeMax };
+    const { spoolSizeMax = 1_000_000_000, spoolStreams = 1 } = options;
+    const layout = { partitions: 8, spoolStreams, replicas: 1, spoolSizeMax };
     await provision(link, layout);
     return new IngressRig(nats, link, layout);
   }
