@@ -11,7 +11,7 @@ import { clockMs, Presence } from '#libs/nats/presence.ts';
 import { type Job, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import { Transport } from '#proto/postrider/v1/route.ts';
 
-const { DELIVERED, RELAYED, DEFERRED, FAILED, RETURNED } = OutcomeKind;
+const { DELIVERED, RELAYED, FAILED, RETURNED } = OutcomeKind;
 
 let stage: DeliveryWorkers;
 let owner: DeliveryOwner;
@@ -102,13 +102,17 @@ describe('a job', () => {
     expect(sink.taken).toBe(1);
   });
 
-  test('whose mail is gone is deferred, with words for the operator', async () => {
+  test('whose mail is gone goes back, and its owner is told that it is', async () => {
     const [, sink] = [await stage.start(), await stage.sink()];
     const jobs = await owner.store([to('a@y'), to('b@y')]);
     jobs[0]!.ref!.sequence = 1_000_000;
     owner.send(stage.site(sink.port), jobs);
     expect(await owner.outcomesOf(jobs)).toMatchObject([
-      { kind: DEFERRED, reply: { code: 451, text: expect.stringContaining('SPOOL_0 1000000') } },
+      {
+        kind: RETURNED,
+        contentMissing: true,
+        reply: { code: 451, text: expect.stringContaining('SPOOL_0 1000000') },
+      },
       { kind: RELAYED },
     ]);
   });
