@@ -18,6 +18,11 @@ export function partsOfAttemptId(attemptId: string): AttemptId {
   return { queueId, number: Number.parseInt(number, RADIX), epoch: Number.parseInt(epoch, RADIX) };
 }
 
+/** Only the epoch: it is asked for each checkpoint that is heard. */
+export function epochOfAttemptId(attemptId: string): number {
+  return Number.parseInt(attemptId.slice(attemptId.lastIndexOf('.') + 1), RADIX);
+}
+
 /** What stands behind the queue id: enough beside the mail's own record. */
 export function suffixOf(attemptId: string): string {
   return attemptId.slice(attemptId.indexOf('.') + 1);

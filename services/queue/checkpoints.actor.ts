@@ -15,10 +15,12 @@ import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import { purgeBelow } from '#libs/nats/trimming.ts';
 import { Checkpoint, type Exclusion, Fence } from '#proto/postrider/v1/job.ts';
+import { epochOfAttemptId } from './attempt-id.ts';
 import { CheckpointLedger, type OpenCheckpoint } from './checkpoint-ledger.ts';
 import { GrowingPause } from './pause-growing.ts';
 
 const STREAM = CHECKPOINTS_STREAM;
+const UNREADABLE: Checkpoint = { worker: '', attemptIds: [], ended: [], parts: [] };
 const STORE_WAIT_MS = 5000;
 const CATCH_UP_WAIT_MS = 5000;
 const PAUSE = { firstMs: 100, lastMs: 2000 };
@@ -104,7 +106,9 @@ export class Checkpoints {
   async load(): Promise<void> {
     const { link, partition } = this.#options;
     const query = { stream: STREAM, subject: subjects.checkpoint(partition) };
-    await readAll(link, query, (record) => this.#add(record, () => false));
+    await readAll(link, query, (record) =>
+      this.ledger.add(record.sequence, checkpointOf(record), () => false),
+    );
   }
 
   /** Hears of every checkpoint from now on. Call after `load`. */
@@ -126,18 +130,18 @@ export class Checkpoints {
     this.#catchingUp.clear();
   }
 
-  #add(record: StoredRecord, isOver: (attemptId: string) => boolean): Checkpoint | undefined {
-    const read = readMessage(Checkpoint, record.data, record.subject);
-    if (read !== undefined) this.ledger.add(record.sequence, read, isOver);
-    return read;
-  }
-
   #heard(record: StoredRecord, isOver: (attemptId: string) => boolean): void {
     if (this.#isStopped) return;
-    const read = this.#add(record, isOver);
-    if (read !== undefined && read.attemptIds.length > 0) {
-      this.#options.onCheckpoint(read.worker, read.attemptIds, record.sequence > this.#firstFence);
+    const { onCheckpoint, onFenced, epoch } = this.#options;
+    const read = checkpointOf(record);
+    const { worker, attemptIds } = read;
+    // What we took for over would be removed: it is the next owner's.
+    if (attemptIds.some((id) => epochOfAttemptId(id) > epoch)) {
+      onFenced();
+      return;
     }
+    this.ledger.add(record.sequence, read, isOver);
+    if (attemptIds.length > 0) onCheckpoint(worker, attemptIds, record.sequence > this.#firstFence);
     for (const one of this.#catchingUp) {
       if (record.sequence < one.to) continue;
       this.#catchingUp.delete(one);
@@ -313,4 +317,9 @@ export class Checkpoints {
     if (this.#isStopped || lowWater <= Math.max(1, this.#purgedTo)) return;
     if (await purgeBelow(link, STREAM, subjects.checkpoint(partition), lowWater)) this.#purgedTo = lowWater;
   }
+}
+
+/** One that cannot be read says nothing. */
+function checkpointOf({ data, subject }: StoredRecord): Checkpoint {
+  return readMessage(Checkpoint, data, subject) ?? UNREADABLE;
 }

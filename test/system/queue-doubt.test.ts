@@ -197,6 +197,26 @@ test('An attempt of an owner that was replaced passes no checkpoint any more', a
   expect([next.inDoubt, worker.taken.length]).toEqual([[], 2]);
 });
 
+test('An owner that was replaced and does not know it counts and removes nothing of what the next one began', async () => {
+  const job = await out('passed');
+  const stale = owner;
+  stale.seemDead();
+  const next = await rig.openQueue();
+  worker.finish(job, 'RELAYED');
+  await until(() => rig.isEmpty());
+  await rig.accept([{ to: ['b@b.example'] }]);
+  const later = await worker.job(({ attemptId }) => attemptId !== job.attemptId);
+  expect(await worker.checkpoint(later)).toBe('passed');
+  await until(() => stale.lost.length === 1);
+  await pause(1500);
+  await next.kill();
+  await worker.die();
+  const other = await rig.worker();
+  owner = await rig.openQueue();
+  await until(() => rig.isEmpty());
+  expect([stale.inDoubt, owner.inDoubt, other.taken.length]).toEqual([[], [later.attemptId], 1]);
+});
+
 test('An attempt of an owner that was replaced goes on in the name of the next one, when its worker tells of it', async () => {
   const job = await out('not yet');
   await owner.kill();
