@@ -8,7 +8,7 @@ import { startTelemetry, type Telemetry } from '#libs/telemetry/telemetry.ts';
 import { type Site, Transport } from '#proto/postrider/v1/route.ts';
 import { Delivery } from '../../services/delivery/delivery.actor.ts';
 import { DeliveryOwner } from './delivery-owner.ts';
-import { type NatsServer, startNats } from './nats-server.ts';
+import { type NatsOptions, type NatsServer, startNats } from './nats-server.ts';
 import { type SinkOptions, type SmtpSink, startSmtpSink } from './smtp-sink.ts';
 
 export interface Worker {
@@ -36,8 +36,8 @@ export class DeliveryWorkers {
     this.#telemetry = telemetry;
   }
 
-  static async open(): Promise<DeliveryWorkers> {
-    const nats = await startNats();
+  static async open(options: NatsOptions = {}): Promise<DeliveryWorkers> {
+    const nats = await startNats(options);
     const link = await connectLink({ url: nats.url, service: 'queue' });
     await provision(link, layout);
     const config = configSchema.parse({ telemetry: { logLevel: 'silent' } });

@@ -48,6 +48,8 @@ export interface RigOptions {
   /** Streams for packs, and for mails that are remembered. */
   spoolStreams?: number;
   policy?: Partial<MessagePolicy>;
+  /** Octets of the server's max_payload; 8 MB when absent. */
+  payloadMax?: number;
 }
 
 export interface SentMail {
@@ -125,7 +127,8 @@ export class QueueRig {
   }
 
   static async start(options: RigOptions = {}): Promise<QueueRig> {
-    const nats = await startNats();
+    const { payloadMax } = options;
+    const nats = await startNats(payloadMax === undefined ? {} : { payloadMax });
     const link = await connectLink({ url: nats.url, service: 'rig' });
     await provision(link, layoutOf(options));
     return new QueueRig(nats, link, options);

@@ -1,6 +1,7 @@
 // How the sink behaves to a recipient, as its local part says:
 //
 //   450@            RCPT is answered with 450 (any code)
+//   550-words-7@    the same with 450 characters of words, others for each number
 //   450-then-250@   450 the first time, 250 after that (as many steps as wanted)
 //   greylist@       450 to each pair of sender and recipient the first time
 //   data-550@       550 to the final dot (LMTP: for this recipient)
@@ -54,6 +55,8 @@ export function scriptOf(question: ScriptQuestion): RecipientScript | undefined 
     const steps = codes.split('-then-');
     return steps[Math.min(timesBefore(forwardPath), steps.length - 1)]!;
   };
+  const wordy = /^(\d{3})-words-(\d+)$/.exec(local);
+  if (wordy !== null) return { reply: wordyReply(wordy[1]!, wordy[2]!), afterData: TAKEN };
   if (/^\d{3}(-then-\d{3})*$/.test(local)) return { reply: replyOf(step(local)), afterData: TAKEN };
   if (local === 'greylist' && timesBefore(`${reversePath} ${forwardPath}`) === 0) {
     return { reply: '450 4.7.1 greylisted', afterData: TAKEN };
@@ -87,4 +90,10 @@ export function replyOf(code: string): string {
     '5': '5.1.1 no, as asked',
   };
   return `${code} ${words[code[0]!] ?? 'x'}`;
+}
+
+const WORDS_LENGTH = 450;
+
+function wordyReply(code: string, number: string): string {
+  return `${code} ${code[0]}.1.1 ${`no mailbox ${number} `.padEnd(WORDS_LENGTH, `nor ${number} `)}`;
 }

@@ -54,6 +54,8 @@ export class SmtpSink {
   connectionsMost = 0;
   connectionsTotal = 0;
   readonly #sockets = new Set<Socket>();
+  /** Sessions that are not greeted yet; undefined when nobody is held. */
+  #held: SinkSession[] | undefined;
   #server: Server | undefined;
   #port = 0;
   #waiters: { count: number; done: () => void }[] = [];
@@ -146,7 +148,23 @@ export class SmtpSink {
     });
     socket.on('error', () => socket.destroy());
     if (this.connectionsNow > this.behaviour.connectionsMax) socket.end('421 4.7.0 too many connections\r\n');
-    else new SinkSession(this, socket, this.connectionsTotal).start();
+    else this.#greet(new SinkSession(this, socket, this.connectionsTotal));
+  }
+
+  /** Greets nobody who connects, until `release`. */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const session of held) session.start();
+  }
+
+  #greet(session: SinkSession): void {
+    if (this.#held === undefined) session.start();
+    else this.#held.push(session);
   }
 }
 
