@@ -31,7 +31,7 @@ const LIMIT_DEFAULT = 1000;
 const LIMIT_MAX = 5000;
 /** Envelopes read at a time. */
 const READERS = 16;
-/** An answer stays below the payload limit of NATS; a recipient with its reply is up to 600 octets. */
+/** An answer is at most half of what NATS takes, and this; a recipient with its reply is up to 600 octets. */
 const ANSWER_OCTETS_MAX = 700_000;
 /** Mails looked at in one turn of the event loop: mail in delivery must not wait for the operator. */
 const LOOKS_PER_TURN = 2000;
@@ -166,13 +166,14 @@ export class QueueAdmin {
     const described: QueuedMail[] = [];
     const findSite = (key: string) => this.#options.desk.find(key);
     let octets = 0;
-    for (let from = 0; from < messages.length && octets < ANSWER_OCTETS_MAX; from += READERS) {
+    const octetsMax = Math.min(ANSWER_OCTETS_MAX, this.#options.link.payloadMax / 2);
+    for (let from = 0; from < messages.length && octets < octetsMax; from += READERS) {
       const some = messages.slice(from, from + READERS);
       const envelopes = await Promise.all(some.map((message) => this.#envelopeOf(message)));
       some.forEach((message, i) => {
         const mail = describe(message, envelopes[i], { domain, findSite });
         octets += weightOf(mail);
-        if (octets < ANSWER_OCTETS_MAX) described.push(mail);
+        if (octets < octetsMax) described.push(mail);
       });
     }
     return described;

@@ -27,6 +27,8 @@ const SWEEP_MS = 1000;
 const PAUSE_MS = 2500;
 /** After a pause or a reconnect everybody who lives is heard again within this. */
 const VIEW_SETTLES_MS = 3000;
+/** An id has up to 45 octets. */
+const ACKS_PER_MESSAGE = 2000;
 
 interface Ack {
   owner: Acknowledger;
@@ -251,14 +253,11 @@ export class Queue {
     }
     for (const { owner, worker, attemptIds } of batches.values()) {
       const { number: partition, epoch } = owner;
-      const payload = OutcomeAck.encode({
-        partition,
-        epoch,
-        attemptIds,
-        cancelled: [],
-        adopted: [],
-      }).finish();
-      this.#context.link.publish(subjects.outcomeAck(worker), payload);
+      for (let from = 0; from < attemptIds.length; from += ACKS_PER_MESSAGE) {
+        const some = attemptIds.slice(from, from + ACKS_PER_MESSAGE);
+        const ack = { partition, epoch, attemptIds: some, cancelled: [], adopted: [] };
+        this.#context.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(ack).finish());
+      }
     }
   }
 

@@ -7,6 +7,8 @@
 // its own mail: it is put aside.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
+import type { Link } from '#libs/nats/link.ts';
+import { recordMax } from '#libs/nats/payload.ts';
 import { type Draft, type RecordWriter, type Stored, troubleText } from '#libs/nats/records.ts';
 import { Aside } from './aside.ts';
 import { suffixOf } from './attempt-id.ts';
@@ -32,6 +34,7 @@ const SETTLED = new Uint8Array(0);
 export interface RememberOptions {
   partition: number;
   epoch: number;
+  link: Pick<Link, 'payloadMax'>;
   layout: Pick<Layout, 'spoolStreams' | 'replicas'>;
   writer: Pick<RecordWriter, 'store' | 'storeAtomically'>;
   direct: Pick<DirectGet, 'bySequence'>;
@@ -183,7 +186,7 @@ export class Remember {
 
   /** Nothing when it cannot be made: a bug, which costs this mail alone. */
   #draft(custody: Custody): Draft | undefined {
-    const { partition, epoch } = this.#options;
+    const { partition, epoch, link } = this.#options;
     const { message } = custody;
     const fence = { subject: subjects.owner(partition), sequence: epoch };
     const subject = subjects.mail(partition, message.queueId);
@@ -191,7 +194,8 @@ export class Remember {
     try {
       const endedAttempts = custody.acks.map(({ attemptId }) => suffixOf(attemptId));
       const ref = custody.copy ?? message.ref;
-      const { payload, headers } = encodeState({ ...stateOf(message), ref, endedAttempts });
+      const state = { ...stateOf(message), ref, endedAttempts };
+      const { payload, headers } = encodeState(state, recordMax(link.payloadMax));
       return { subject, payload, id: '', fence, ...(headers !== undefined && { headers }) };
     } catch (error) {
       this.#putAside(custody, `its state cannot be made: ${(error as Error).message}`);

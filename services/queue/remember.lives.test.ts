@@ -40,6 +40,7 @@ class World {
   });
 
   readonly #remember = new Remember({
+    link: { payloadMax: 1024 ** 2 },
     partition: 0,
     epoch: 9,
     layout: { spoolStreams: 1, replicas: 1 },

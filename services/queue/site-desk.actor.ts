@@ -6,6 +6,7 @@
 // sent, and all else waits. This is looked at for each message, since a process can stand still in the middle of a turn.
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
+import { gatheredMax } from '#libs/nats/payload.ts';
 import { shardOf } from '#libs/nats/placement.ts';
 import { clockMs } from '#libs/nats/presence.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
@@ -26,8 +27,7 @@ import {
 const FORGET_AFTER_MS = 600_000;
 /** Items of one site looked at in one turn: a long line of them must not stop the others. */
 const LOOKS_PER_TURN = 1000;
-/** A batch stays far below the payload limit of NATS: a job is about 200 octets, and 3 per recipient that is listed. */
-const BATCH_OCTETS = 256 * 1024;
+/** A job, and each recipient that it lists, octets: at most. */
 const JOB_OCTETS = 300;
 const POSITION_OCTETS = 3;
 
@@ -57,7 +57,7 @@ interface DeskSite {
 }
 
 export interface SiteDeskOptions {
-  link: Pick<Link, 'publish' | 'instance'>;
+  link: Pick<Link, 'publish' | 'instance' | 'payloadMax'>;
   shards: number;
   now: () => number;
 }
@@ -258,7 +258,7 @@ export class SiteDesk {
         this.#held.add(desk);
         return;
       }
-      const batch = jobs.slice(from, endOfBatch(jobs, from));
+      const batch = jobs.slice(from, endOfBatch(jobs, from, gatheredMax(link.payloadMax)));
       const message = { site, jobs: batch, owner: link.instance, clockMs: clockMs() };
       link.publish(subject, JobBatch.encode(message).finish());
       from += batch.length;
@@ -277,11 +277,12 @@ export class SiteDesk {
 }
 
 /** Index behind the last job that fits in one message with `jobs[from]`. */
-function endOfBatch(jobs: readonly Job[], from: number): number {
+function endOfBatch(jobs: readonly Job[], from: number, octetsMax: number): number {
   let octets = 0;
   let end = from;
-  while (end < jobs.length && octets < BATCH_OCTETS) {
-    octets += JOB_OCTETS + POSITION_OCTETS * jobs[end++]!.recipients.length;
+  for (; end < jobs.length; end++) {
+    octets += JOB_OCTETS + POSITION_OCTETS * jobs[end]!.recipients.length;
+    if (octets > octetsMax && end > from) break;
   }
   return end;
 }

@@ -23,7 +23,7 @@ export interface StateRecord {
   headers: Record<string, string> | undefined;
 }
 
-/** The record of at most `octetsMax` octets, by default what fits everywhere; larger only when nothing is left to cut. */
+/** The record of at most `octetsMax` octets, by default what has room everywhere; larger only when nothing is left to cut. */
 export function encodeState(state: MailState, octetsMax = recordMax(PAYLOAD_OCTETS_MIN)): StateRecord {
   const plain = MailState.encode(state).finish();
   if (plain.length < DEFLATE_FROM_OCTETS) return { payload: plain, headers: undefined };

@@ -79,6 +79,7 @@ export function rememberBench({ replicas = 1, rounds, partition = 0 }: BenchOpti
   const tell = (what: string, custody: Custody, acks: readonly { attemptId: string }[]) =>
     heard.push([what, custody.message.queueId, ...acks.map(({ attemptId }) => attemptId)].join(' '));
   const remember = new Remember({
+    link: { payloadMax: 1024 ** 2 },
     partition,
     epoch: 9,
     layout: { spoolStreams: 2, replicas },

@@ -68,7 +68,7 @@ describe('A mail of which every other recipient is refused with many words', () 
         i % 2 === 0 ? `${OutcomeKind.RELAYED} 250` : `${OutcomeKind.FAILED} 550`,
       );
       expect(resultsOf(outcome!, paths.length)).toEqual(wanted);
-      // It is told again as any other, and the worker goes on.
+      // It is told again like every outcome, and the worker goes on.
       await waitUntil(() => owner.outcomes.length > 1, 10_000);
       owner.acknowledge(worker.link.instance, [outcome!.attemptId]);
       const [next] = await owner.store([{ to: ['u@b.example'] }]);
