@@ -171,7 +171,8 @@ function settings(
     telemetry: { logLevel: 'info' },
     nats: {
       ...(options.cluster && { replicas: 3 }),
-      ...(options.full && { spoolSizeMax: small }),
+      // Several make the same stream at once, and JetStream reserves room for each of them.
+      spoolSizeMax: options.full ? small : '4 GiB',
     },
     delivery: { siteConnectionsMax: 200, inDoubt: options.hold ? 'hold' : 'redeliver', backoffMin: '1 s' },
   };

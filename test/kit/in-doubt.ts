@@ -1,7 +1,7 @@
 // Attempts in doubt, as the queue logs them.
 import type { Cluster } from './cluster.ts';
 
-/** How many attempts of each queue id the queue instances said were in doubt; one that is said twice counts once. */
+/** How many attempts of each queue id the queue instances said were in doubt; one that two owners say counts once. */
 export function inDoubtOf(cluster: Cluster): Map<string, number> {
   const logs = Array.from({ length: cluster.count('queue') }, (_, index) =>
     cluster.process('queue', index).log(),
