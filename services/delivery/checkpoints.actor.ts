@@ -176,9 +176,15 @@ export class Checkpoints implements CheckpointDesk {
       onTrouble(`${subject} cannot be read (${CHECKPOINTS_STREAM} ${sequence})`);
       return undefined;
     }
-    const own = fence.excluded.findLast(({ worker }) => worker === link.instance);
-    return { sequence, epoch: fence.epoch, through: own?.through };
+    return { sequence, epoch: fence.epoch, through: throughOf(fence, link.instance) };
   }
+}
+
+/** Up to which attempt the fence shuts the worker out; undefined when it does not. */
+function throughOf({ excluded, admitted }: Fence, instance: string): number | undefined {
+  const all = excluded.filter(({ worker }) => worker === instance).map(({ through }) => through);
+  if (admitted !== undefined && !admitted.workers.includes(instance)) all.push(admitted.through);
+  return all.length === 0 ? undefined : Math.max(...all);
 }
 
 /** "wrong last sequence": a fenced publish of this subject is under way in a replicated stream. */

@@ -101,8 +101,8 @@ function rig() {
 }
 
 const READ = 'read $JS.API.STREAM.MSG.GET.CHECKPOINTS {"last_by_subj":"fence.1"}';
-const fenceOf = (epoch: number, excluded: Fence['excluded'] = []) =>
-  Fence.encode({ epoch, excluded }).finish();
+const fenceOf = (epoch: number, excluded: Fence['excluded'] = [], admitted?: Fence['admitted']) =>
+  Fence.encode({ epoch, excluded, admitted }).finish();
 
 describe('checkpoints', () => {
   test('are stored behind the newest fence, by partition, and the dot may leave only when they are', async () => {
@@ -154,6 +154,28 @@ describe('checkpoints', () => {
     ]);
     await answer(STORED);
     expect(news()).toEqual(['go on q.10.1']);
+  });
+
+  test('are refused where the fence names those who may go on, and this worker is not among them', async () => {
+    const { pass, news, fence } = rig();
+    pass('q.z.1', { partition: 1 });
+    pass('q.10.1', { partition: 1 });
+    await turn();
+    await fence({ sequence: 9, data: fenceOf(1, [], { workers: ['another'], through: 35 }) });
+    expect(news()).toEqual([
+      READ,
+      'q.z.1 is fenced',
+      'mark q.10.1',
+      'worker stores q.10.1 while fence.1 is 9',
+    ]);
+  });
+
+  test('pass where the fence names this worker', async () => {
+    const { pass, news, fence } = rig();
+    pass('q.z.1', { partition: 1 });
+    await turn();
+    await fence({ sequence: 9, data: fenceOf(1, [], { workers: ['another', 'worker'], through: 35 }) });
+    expect(news()).toEqual([READ, 'mark q.z.1', 'worker stores q.z.1 while fence.1 is 9']);
   });
 
   test('wait while nobody stores them, for whatever reason, and pass afterwards', async () => {

@@ -14,9 +14,10 @@ import type { Link } from '#libs/nats/link.ts';
 import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import { purgeBelow } from '#libs/nats/trimming.ts';
-import { Checkpoint, type Exclusion, Fence } from '#proto/postrider/v1/job.ts';
+import { Checkpoint, Fence } from '#proto/postrider/v1/job.ts';
 import { epochOfAttemptId } from './attempt-id.ts';
 import { CheckpointLedger, type OpenCheckpoint } from './checkpoint-ledger.ts';
+import { type Admissions, admissionsOf, afterGivingUp, fenceOf } from './fence-admissions.ts';
 import { GrowingPause } from './pause-growing.ts';
 
 const STREAM = CHECKPOINTS_STREAM;
@@ -26,8 +27,6 @@ const CATCH_UP_WAIT_MS = 5000;
 const PAUSE = { firstMs: 100, lastMs: 2000 };
 /** Attempts in one record: far below the payload limit of NATS. */
 const IDS_MAX = 1000;
-/** Workers that were given up and may still live, of the last hours: one in a cluster that is split comes back some time. */
-const EXCLUDED_MAX = 200;
 /** So many records behind an attempt that takes long are worth a copy of what is still open. */
 const COPY_FROM_RECORDS = 500;
 const COPY_EVERY_MS = 30_000;
@@ -57,8 +56,7 @@ export class Checkpoints {
   readonly ledger = new CheckpointLedger();
   readonly #options: CheckpointsOptions;
   readonly #pause = new GrowingPause(PAUSE);
-  /** Workers that were given up, and through which attempt. */
-  #excluded: ReadonlyMap<string, number> = new Map();
+  #admissions: Admissions = admissionsOf(undefined);
   /** Sequence of our newest fence; 0 before the first. */
   #fence = 0;
   /** Sequence of the first in this stream. */
@@ -86,12 +84,10 @@ export class Checkpoints {
     const sequence = last.kind === 'found' ? last.record.sequence : 0;
     const standing = last.kind === 'found' ? readMessage(Fence, last.record.data, subject) : undefined;
     if (standing !== undefined && standing.epoch > epoch) return 'replaced';
-    // Whom an earlier owner gave up passes nothing of earlier owners either.
-    if (this.#fence === 0) this.#excluded = new Map(standing?.excluded.map(({ worker }) => [worker, 0]));
-    const excluded: Exclusion[] = [...this.#excluded].map(([worker, through]) => ({ worker, through }));
+    if (this.#fence === 0) this.#admissions = admissionsOf(standing);
     const stored = await writer.store({
       subject,
-      payload: Fence.encode({ epoch, excluded }).finish(),
+      payload: Fence.encode(fenceOf(epoch, this.#admissions)).finish(),
       id: '',
       fence: { subject, sequence },
       giveUpAfterMs: STORE_WAIT_MS,
@@ -150,18 +146,16 @@ export class Checkpoints {
   }
 
   /**
-   * True when these workers pass no checkpoint of an attempt up to number `through` any more, and all that they passed has been heard:
-   * what they had and is not in the ledger has not sent its final dot, and never will.
+   * True when nobody but these workers passes a checkpoint of an attempt up to number `through` any more, and all that was passed has been
+   * heard: what nobody of them has and is not in the ledger has not sent its final dot, and never will.
    */
-  async giveUp(workers: readonly string[], through: number): Promise<boolean> {
-    const before = this.#excluded;
-    const added = workers.filter((worker) => (before.get(worker) ?? -1) < through);
-    if (added.length > 0) {
-      const kept = [...before].filter(([worker]) => !added.includes(worker));
-      const all = [...kept, ...added.map((worker): [string, number] => [worker, through])];
-      this.#excluded = new Map(all.slice(-EXCLUDED_MAX));
+  async giveUp(present: ReadonlySet<string>, through: number): Promise<boolean> {
+    const before = this.#admissions;
+    const after = afterGivingUp(before, present, through);
+    if (after !== undefined) {
+      this.#admissions = after;
       if ((await this.#fenceAgain()) !== 'fenced') {
-        this.#excluded = before;
+        this.#admissions = before;
         return false;
       }
     }

@@ -15,9 +15,6 @@ import type { SiteDesk } from './site-desk.actor.ts';
  * any more (JOBS_LATE_MS of services/delivery and a heartbeat): it may run elsewhere.
  */
 const ACCEPT_WITHIN_MS = 3000;
-/** A worker that is gone may have got jobs that it did not accept any more; later ones it did not get. */
-const SEEN_FOR_MS = 600_000;
-const SEEN_MAX = 200;
 
 export interface LeasesOptions {
   link: Link;
@@ -34,8 +31,6 @@ export interface LeasesOptions {
 
 export class Leases {
   readonly #options: LeasesOptions;
-  /** When workers were last known to live, those seen last at the end. */
-  readonly #seen = new Map<string, number>();
   #asking = false;
 
   constructor(options: LeasesOptions) {
@@ -47,7 +42,6 @@ export class Leases {
     const { viewIsFresh, liveWorkers, dispatch } = this.#options;
     if (this.#asking || !viewIsFresh()) return;
     const workers = liveWorkers();
-    this.#see(workers, nowMs);
     const orphans = dispatch.attempts.ofLostWorkers(workers);
     // Without workers nobody can accept: jobs go again when one is there.
     const unaccepted = workers.size === 0 ? [] : dispatch.attempts.unaccepted(nowMs - ACCEPT_WITHIN_MS);
@@ -65,43 +59,29 @@ export class Leases {
     const workers = liveWorkers();
     const answers = await askInflight(this.#options, owner, workers.size);
     if (!viewIsFresh() || !owner.isOpen) return;
-    const concerned = [...orphans, ...unaccepted];
-    if (!(await this.#giveUpGone(concerned)) || !viewIsFresh() || !owner.isOpen) return;
     const answered = new Set(answers.map((answer) => answer.worker));
+    const present = new Set([...liveWorkers(), ...answered]);
+    const isSafe = await this.#giveUp([...orphans, ...unaccepted], present);
+    if (!isSafe || !viewIsFresh() || !owner.isOpen) return;
     const holder = new Map<string, string>();
     for (const answer of answers) {
       for (const running of answer.running) holder.set(running.attemptId, answer.worker);
       for (const outcome of answer.unacknowledged) holder.set(outcome.attemptId, answer.worker);
     }
     for (const attempt of orphans) {
-      const isGone = !answered.has(attempt.worker) && !liveWorkers().has(attempt.worker);
-      if (!attempt.finished && isGone) dispatch.lost(attempt);
+      if (!attempt.finished && !present.has(attempt.worker)) dispatch.lost(attempt);
     }
     // A worker that did not answer may have the job: wait until it answers or is gone.
-    if ([...workers].some((worker) => !answered.has(worker))) return;
+    if ([...present].some((worker) => !answered.has(worker))) return;
     for (const attempt of unaccepted) this.#again(attempt, holder.get(attempt.id));
   }
 
-  #see(workers: ReadonlySet<string>, nowMs: number): void {
-    for (const worker of workers) {
-      this.#seen.delete(worker);
-      this.#seen.set(worker, nowMs);
-    }
-    for (const [worker, seenAtMs] of this.#seen) {
-      if (this.#seen.size <= SEEN_MAX && nowMs - seenAtMs < SEEN_FOR_MS) return;
-      this.#seen.delete(worker);
-    }
-  }
-
-  /** True when what workers that are gone passed of these attempts has been heard, and they pass no more of them. */
-  #giveUpGone(attempts: readonly Attempt[]): Promise<boolean> {
-    const { checkpoints, liveWorkers, owner } = this.#options;
-    const gone = new Set(attempts.map(({ worker }) => worker));
-    for (const worker of this.#seen.keys()) gone.add(worker);
-    for (const worker of ['', ...liveWorkers()]) gone.delete(worker);
-    const numbers = attempts.map(({ id }) => partsOfAttemptId(id));
-    const ours = numbers.filter(({ epoch }) => epoch === owner.epoch);
-    return checkpoints().giveUp([...gone], Math.max(0, ...ours.map(({ number }) => number)));
+  /** True when what others than these passed of the attempts has been heard, and they pass no more of them. */
+  #giveUp(attempts: readonly Attempt[], present: ReadonlySet<string>): Promise<boolean> {
+    const { checkpoints, owner } = this.#options;
+    const ids = attempts.map(({ id }) => partsOfAttemptId(id));
+    const ours = ids.filter(({ epoch }) => epoch === owner.epoch).map(({ number }) => number);
+    return checkpoints().giveUp(present, Math.max(0, ...ours));
   }
 
   #again(attempt: Attempt, worker: string | undefined): void {

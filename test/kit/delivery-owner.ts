@@ -106,7 +106,7 @@ export class DeliveryOwner {
   async fence(excluded: Exclusion[] = []): Promise<void> {
     const stored = await new RecordWriter(this.#options.link).store({
       subject: subjects.fence(this.#partition),
-      payload: Fence.encode({ epoch: this.epoch, excluded }).finish(),
+      payload: Fence.encode({ epoch: this.epoch, excluded, admitted: undefined }).finish(),
       id: '',
       giveUpAfterMs: 10_000,
     });

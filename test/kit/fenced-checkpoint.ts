@@ -59,7 +59,10 @@ export class FencedCheckpoints {
     if (fence.epoch !== epoch) return fence.epoch > epoch;
     const { number, isEarlier } = numberOf(attemptId, epoch);
     const mine = fence.excluded.filter(({ worker }) => worker === this.#link.instance);
-    return mine.some(({ through }) => isEarlier || number <= through);
+    const { admitted } = fence;
+    const isAdmitted = admitted === undefined || admitted.workers.includes(this.#link.instance);
+    const all = isAdmitted ? mine : [...mine, admitted];
+    return all.some(({ through }) => isEarlier || number <= through);
   }
 
   async #read(partition: number): Promise<KnownFence | undefined> {
@@ -67,7 +70,7 @@ export class FencedCheckpoints {
     if (last.kind === 'unavailable') return undefined;
     const known =
       last.kind === 'missing'
-        ? { sequence: 0, fence: { epoch: 0, excluded: [] } }
+        ? { sequence: 0, fence: { epoch: 0, excluded: [], admitted: undefined } }
         : { sequence: last.record.sequence, fence: Fence.decode(last.record.data) };
     this.#fences.set(partition, known);
     return known;

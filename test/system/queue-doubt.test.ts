@@ -2,6 +2,7 @@
 // copies than one and the attempts of it that were counted as in doubt.
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { FencedCheckpoints } from '#kit/fenced-checkpoint.ts';
 import { QueueRig, type RunningQueue, until } from '#kit/queue-rig.ts';
 import { type FakeWorker, OK } from '#kit/queue-worker.ts';
 import { subjects } from '#libs/nats/layout.ts';
@@ -215,6 +216,24 @@ test('An owner that was replaced and does not know it counts and removes nothing
   owner = await rig.openQueue();
   await until(() => rig.isEmpty());
   expect([stale.inDoubt, owner.inDoubt, other.taken.length]).toEqual([[], [later.attemptId], 1]);
+});
+
+test('A job that was held up on its way and sent again passes nowhere but where it was sent again', async () => {
+  const held: Job[] = [];
+  worker.decide = (job) => {
+    held.push(job);
+    return 'ignore';
+  };
+  owner = await rig.openQueue();
+  await rig.accept([{ to: ['a@a.example'] }]);
+  await until(() => held.length > 0);
+  await worker.die();
+  const other = await rig.worker();
+  await until(() => rig.isEmpty());
+  expect(other.taken.map(({ job }) => job.attemptId)).toEqual([held[0]!.attemptId]);
+  // A worker that the owner never heard of, in a part of the cluster that was cut off.
+  expect(await new FencedCheckpoints(rig.link).pass(held[0]!)).toBe('fenced');
+  expect(owner.inDoubt).toEqual([]);
 });
 
 test('An attempt of an owner that was replaced goes on in the name of the next one, when its worker tells of it', async () => {

@@ -190,6 +190,14 @@ export interface Fence {
   epoch: number;
   /** Workers that the owner gave up, in the order in which it did. */
   excluded: Exclusion[];
+  /** Absent while it has given nothing up. */
+  admitted: Admission | undefined;
+}
+
+/** Attempts of the owner up to a number (see Job.attempt_id), and all of earlier owners, pass only at these workers. */
+export interface Admission {
+  workers: string[];
+  through: number;
 }
 
 /** A worker that may live and not know that it was given up. What it gets later it may do. */
@@ -1179,7 +1187,7 @@ export const PartOfMail: MessageFns<PartOfMail> = {
 };
 
 function createBaseFence(): Fence {
-  return { epoch: 0, excluded: [] };
+  return { epoch: 0, excluded: [], admitted: undefined };
 }
 
 export const Fence: MessageFns<Fence> = {
@@ -1189,6 +1197,9 @@ export const Fence: MessageFns<Fence> = {
     }
     for (const v of message.excluded) {
       Exclusion.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.admitted !== undefined) {
+      Admission.encode(message.admitted, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1220,6 +1231,71 @@ export const Fence: MessageFns<Fence> = {
             }
 
             message.excluded.push(Exclusion.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.admitted = Admission.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAdmission(): Admission {
+  return { workers: [], through: 0 };
+}
+
+export const Admission: MessageFns<Admission> = {
+  encode(message: Admission, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.workers) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.through !== 0) {
+      writer.uint32(16).uint64(message.through);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Admission {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdmission();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workers.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.through = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -1,0 +1,55 @@
+import { describe, expect, test } from '@jest/globals';
+import { type Admissions, admissionsOf, afterGivingUp, fenceOf } from './fence-admissions.ts';
+
+const NOBODY = admissionsOf(undefined);
+const gaveUp = (before: Admissions, through: number, ...present: string[]): Admissions =>
+  afterGivingUp(before, new Set(present), through) ?? before;
+
+describe('A fence', () => {
+  test('shuts nobody out before something is given up', () => {
+    expect(fenceOf(7, NOBODY)).toEqual({ epoch: 7, excluded: [], admitted: undefined });
+  });
+
+  test('names those who may go on, so that everybody else is shut out', () => {
+    const given = gaveUp(NOBODY, 5, 'a', 'b');
+    expect(fenceOf(7, given)).toEqual({
+      epoch: 7,
+      excluded: [],
+      admitted: { workers: ['a', 'b'], through: 5 },
+    });
+  });
+
+  test('is written again only for more attempts, or when somebody is missing', () => {
+    const given = gaveUp(NOBODY, 5, 'a', 'b');
+    expect(afterGivingUp(given, new Set(['a', 'b', 'c']), 4)).toBeUndefined();
+    expect(afterGivingUp(given, new Set(['a', 'b']), 6)?.admitted?.through).toBe(6);
+    expect(afterGivingUp(given, new Set(['a']), 2)?.admitted).toEqual({
+      workers: new Set(['a']),
+      through: 5,
+    });
+  });
+
+  test('keeps who was shut out from what was leased until then, when it is heard again', () => {
+    const back = gaveUp(gaveUp(gaveUp(NOBODY, 5, 'a', 'b'), 8, 'a'), 12, 'a', 'b');
+    expect(fenceOf(7, back)).toMatchObject({
+      excluded: [{ worker: 'b', through: 8 }],
+      admitted: { workers: ['a', 'b'], through: 12 },
+    });
+  });
+
+  test('of a next owner shuts the same workers out from what earlier owners leased', () => {
+    const standing = fenceOf(7, gaveUp(gaveUp(gaveUp(NOBODY, 5, 'a'), 8, 'a', 'b'), 9, 'a', 'b'));
+    expect(fenceOf(9, admissionsOf(standing))).toEqual({
+      epoch: 9,
+      excluded: [{ worker: 'b', through: 0 }],
+      admitted: undefined,
+    });
+  });
+
+  test('names no more workers than it has room for', () => {
+    let given = gaveUp(NOBODY, 1);
+    for (let i = 0; i < 500; i++) given = gaveUp(given, i + 2, `w${i}`);
+    expect(given.excluded.size).toBe(200);
+    expect(given.excluded.get('w499')).toBe(500);
+  });
+});
