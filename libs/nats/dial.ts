@@ -38,7 +38,7 @@ export async function dial(
   naming: { name: string; inboxPrefix: string },
   onTrouble: (reason: string) => void,
 ): Promise<NatsConnection> {
-  const untilMs = Date.now() + (options.tryForMs ?? TRY_FOR_MS);
+  const untilMs = performance.now() + (options.tryForMs ?? TRY_FOR_MS);
   // One server of several may be away: what another one said weighs more.
   let worst: LinkError | undefined;
   for (;;) {
@@ -50,7 +50,7 @@ export async function dial(
         if (trouble.kind !== 'away' && trouble.message !== worst?.message) onTrouble(trouble.message);
         worst = trouble;
       }
-      if (Date.now() >= untilMs) throw worst;
+      if (performance.now() >= untilMs) throw worst;
       await new Promise((done) => setTimeout(done, AGAIN_MS));
     }
   }

@@ -9,6 +9,8 @@ export interface StoredRecord {
   readonly sequence: number;
   readonly subject: string;
   readonly data: Uint8Array;
+  /** When it was stored, milliseconds since 1970 by the clock of the server; known of records that are read in order. */
+  readonly storedAtMs?: number;
   header(name: string): string | undefined;
 }
 

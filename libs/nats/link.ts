@@ -118,7 +118,7 @@ export class Link {
     connection.subscribe(`${this.#answers}.*`, {
       callback: (_error, message) => loudly(() => this.#answered(message)),
     });
-    this.#sweeper = setInterval(() => this.#sweep(Date.now()), SWEEP_MS);
+    this.#sweeper = setInterval(() => this.#sweep(performance.now()), SWEEP_MS);
     void this.#watch();
   }
 
@@ -185,7 +185,7 @@ export class Link {
       return;
     }
     const number = ++this.#questions;
-    this.#open.set(number, { deadlineMs: Date.now() + question.timeoutMs, onAnswer });
+    this.#open.set(number, { deadlineMs: performance.now() + question.timeoutMs, onAnswer });
     const reply = `${this.#answers}.${number.toString(36)}`;
     if (headers === undefined) this.#connection.publish(question.subject, question.payload, { reply });
     else this.#connection.publish(question.subject, question.payload, { reply, headers: headersOf(headers) });
@@ -236,7 +236,7 @@ export class Link {
         this.#open.set(number, open);
         if (hear(answer.record.data)) finish();
       };
-      const open: Open = { deadlineMs: Date.now() + question.timeoutMs, onAnswer };
+      const open: Open = { deadlineMs: performance.now() + question.timeoutMs, onAnswer };
       if (!this.#connected || this.#connection.isClosed()) return finish();
       if (!this.#fits(subject, payload.length)) return finish();
       this.#open.set(number, open);
@@ -334,8 +334,8 @@ export class Link {
 
   /** The same words at most every ten seconds: a refusal comes again with every try. */
   #sayOnce(words: string): void {
-    const nowMs = Date.now();
-    if (nowMs - (this.#saidAtMs.get(words) ?? 0) < SAME_WORDS_AFTER_MS) return;
+    const nowMs = performance.now();
+    if (nowMs - (this.#saidAtMs.get(words) ?? Number.NEGATIVE_INFINITY) < SAME_WORDS_AFTER_MS) return;
     if (this.#saidAtMs.size >= SAID_MAX) this.#saidAtMs.clear();
     this.#saidAtMs.set(words, nowMs);
     this.#onStatus(words);

@@ -63,7 +63,7 @@ export async function provisionAll(
   layout: Layout,
   options: ProvisionOptions = {},
 ): Promise<Provisioned[]> {
-  const untilMs = Date.now() + (options.giveUpAfterMs ?? GIVE_UP_AFTER_MS);
+  const untilMs = performance.now() + (options.giveUpAfterMs ?? GIVE_UP_AFTER_MS);
   const { onResult = () => {}, onWait = () => {}, allowShrink = false } = options;
   checkLevel(link);
   const retried = <T>(attempt: () => Promise<Try<T>>) => untilOver(attempt, { untilMs, onWait });
@@ -114,7 +114,7 @@ async function untilOver<T>(
   let said = '';
   for (;;) {
     const one = await attempt();
-    if (one.kind === 'over' || Date.now() >= untilMs) return one;
+    if (one.kind === 'over' || performance.now() >= untilMs) return one;
     if (one.reason !== said) onWait(one.reason);
     said = one.reason;
     await new Promise((done) => setTimeout(done, AGAIN_MS));

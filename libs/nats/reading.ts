@@ -76,7 +76,7 @@ class PushConsumer {
   async create(fromSequence: number, tries: number): Promise<Created> {
     const { stream, subject, headersOnly } = this.#query;
     const deliverSubject = `${this.#link.inbox}.read.${this.#name}`;
-    this.#heardAtMs = Date.now();
+    this.#heardAtMs = performance.now();
     this.#subscription = this.#link.subscribeRecords(deliverSubject, (record) => this.#take(record));
     const config = {
       name: this.#name,
@@ -127,7 +127,7 @@ class PushConsumer {
 
   #take(record: IncomingRecord): void {
     if (this.#subscription === undefined) return;
-    this.#heardAtMs = Date.now();
+    this.#heardAtMs = performance.now();
     if (record.status === CONTROL) {
       this.#control(record);
       return;
@@ -138,7 +138,7 @@ class PushConsumer {
       return;
     }
     this.#delivered = place.delivered;
-    this.#hear.onRecord(storedRecordOf(record, place.sequence), place.pending);
+    this.#hear.onRecord(storedRecordOf(record, place), place.pending);
   }
 
   #control(record: IncomingRecord): void {
@@ -164,6 +164,8 @@ interface ConsumerListener {
 interface Place {
   sequence: number;
   delivered: number;
+  /** By the server's clock, milliseconds since 1970. */
+  storedAtMs: number;
   pending: number;
 }
 
@@ -175,13 +177,15 @@ function placeOf(reply: string): Place | undefined {
   return {
     sequence: Number(tokens[at]),
     delivered: Number(tokens[at + 1]),
+    storedAtMs: Math.floor(Number(tokens[at + 2]) / 1_000_000),
     pending: Number(tokens[at + 3]),
   };
 }
 
-function storedRecordOf(record: IncomingRecord, sequence: number): StoredRecord {
+function storedRecordOf(record: IncomingRecord, { sequence, storedAtMs }: Place): StoredRecord {
   return {
     sequence,
+    storedAtMs,
     subject: record.subject,
     data: record.data,
     header: (name) => record.header(name),
@@ -225,7 +229,7 @@ export class Follower {
   }
 
   #check(): void {
-    const silent = this.#state === 'reading' && this.#consumer!.isSilent(Date.now());
+    const silent = this.#state === 'reading' && this.#consumer!.isSilent(performance.now());
     if (this.#link.connected && (silent || this.#state === 'idle')) this.#again();
   }
 
@@ -276,9 +280,9 @@ export async function readAll(
   query: ReadQuery,
   onRecord: (record: StoredRecord) => void,
 ): Promise<void> {
-  const untilMs = Date.now() + READ_ALL_WAIT_MS;
+  const untilMs = performance.now() + READ_ALL_WAIT_MS;
   let next = query.fromSequence ?? 1;
-  for (let tries = 0; Date.now() < untilMs; tries++) {
+  for (let tries = 0; performance.now() < untilMs; tries++) {
     const last = await lastAtLeader(link, query);
     const part = { ...query, fromSequence: next };
     const end =
@@ -332,7 +336,8 @@ function readOnce(
       onBroken: () => end('broken'),
     });
     const timer = setInterval(() => {
-      if (consumer.isSilent(Date.now()) || !link.connected || Date.now() > untilMs) end('broken');
+      if (consumer.isSilent(performance.now()) || !link.connected || performance.now() > untilMs)
+        end('broken');
     }, AGAIN_MS);
     void consumer.create(query.fromSequence, tries).then((created) => {
       if (created.kind === 'failed') end('broken');

@@ -170,9 +170,9 @@ export class RecordWriter {
     giveUpAfterMs: number,
     send: (timeoutMs: number) => Promise<RecordAnswer>,
   ): Promise<Stored> {
-    const untilMs = Date.now() + giveUpAfterMs;
+    const untilMs = performance.now() + giveUpAfterMs;
     for (let waitMs = AGAIN_MS, isFirst = true; ; waitMs = Math.min(AGAIN_MAX_MS, waitMs * 2)) {
-      const leftMs = untilMs - Date.now();
+      const leftMs = untilMs - performance.now();
       if (leftMs <= 0) return UNAVAILABLE;
       const outcome = outcomeOf(await send(Math.min(TRY_MS, leftMs)));
       if (!isFirst && (outcome?.kind === 'stored' || outcome?.kind === 'conflict')) {
@@ -180,7 +180,9 @@ export class RecordWriter {
       }
       if (outcome !== undefined) return outcome;
       isFirst = false;
-      await new Promise((done) => setTimeout(done, Math.min(waitMs, Math.max(1, untilMs - Date.now()))));
+      await new Promise((done) =>
+        setTimeout(done, Math.min(waitMs, Math.max(1, untilMs - performance.now()))),
+      );
     }
   }
 }

@@ -84,7 +84,7 @@ export class SmokeClient {
 
   /** The next reply, when its code is of that class. */
   async #reply(what: string, classDigit: number): Promise<ServerReply> {
-    const untilMs = Date.now() + REPLY_WAIT_MS;
+    const untilMs = performance.now() + REPLY_WAIT_MS;
     for (let reply = this.#replies.shift(); ; reply = this.#replies.shift()) {
       if (reply !== undefined) {
         if (Math.floor(reply.code / 100) === classDigit) return reply;
@@ -93,7 +93,7 @@ export class SmokeClient {
       const { malformed } = this.#parser;
       if (malformed !== undefined) throw new SmokeFailure(`${what} was answered with "${malformed}"`);
       if (this.#ended !== undefined) throw new SmokeFailure(`no answer to ${what}: ${this.#ended}`);
-      const leftMs = untilMs - Date.now();
+      const leftMs = untilMs - performance.now();
       if (leftMs <= 0) throw new SmokeFailure(`no answer to ${what} within ${REPLY_WAIT_MS / 1000} s`);
       await this.#news(leftMs);
     }

@@ -63,10 +63,10 @@ export class SmokeSink {
 
   /** The mail for this address; undefined when none has come within `waitMs`. */
   async arrival(forwardPath: string, waitMs: number): Promise<ArrivedMail | undefined> {
-    const untilMs = Date.now() + waitMs;
+    const untilMs = performance.now() + waitMs;
     for (;;) {
       const mail = this.#mails.find(({ forwardPaths }) => forwardPaths.includes(forwardPath));
-      const leftMs = untilMs - Date.now();
+      const leftMs = untilMs - performance.now();
       if (mail !== undefined || leftMs <= 0) return mail;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs);

@@ -7,6 +7,7 @@ import { listen, readMessage } from '#libs/nats/decoding.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Link, LinkSubscription } from '#libs/nats/link.ts';
 import type { Listing } from '#libs/rpc/queue-admin.ts';
+import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import {
   FlushAnswer,
   FlushRequest,
@@ -42,6 +43,7 @@ export interface AdminOptions {
   queue: Queue;
   desk: SiteDesk;
   now: () => number;
+  clock: Pick<SteadyClock, 'toWall'>;
   /** Queue instances that live. */
   instances: () => number;
   onTrouble: (reason: string) => void;
@@ -171,7 +173,11 @@ export class QueueAdmin {
       const some = messages.slice(from, from + READERS);
       const envelopes = await Promise.all(some.map((message) => this.#envelopeOf(message)));
       some.forEach((message, i) => {
-        const mail = describe(message, envelopes[i], { domain, findSite });
+        const mail = describe(message, envelopes[i], {
+          domain,
+          findSite,
+          toWall: this.#options.clock.toWall,
+        });
         octets += weightOf(mail);
         if (octets < octetsMax) described.push(mail);
       });

@@ -3,6 +3,7 @@ import type { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Layout } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
+import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import type { Counter } from '#libs/telemetry/metrics.ts';
 import type { Tally } from '#libs/telemetry/tally.ts';
 import type { Tracing } from '#libs/telemetry/tracing.ts';
@@ -36,6 +37,9 @@ export interface QueueContext {
   sameTraceWindowMs: number;
   /** Settled packs stay in SPOOL for this long. */
   packKeptMs: number;
+  /** What waits and is decided goes by it; what is stored and shown is translated (libs/shell/steady-clock.ts). */
+  clock: SteadyClock;
+  /** Of `clock`. */
   now: () => number;
   /** Instances of delivery that are alive by presence. */
   liveWorkers: () => ReadonlySet<string>;

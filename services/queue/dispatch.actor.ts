@@ -82,7 +82,7 @@ export class Dispatch {
     });
     if (positions.length === 0) return undefined;
     if (item.readyAtMs + REROUTE_AFTER_MS < nowMs) {
-      this.#owner.feed(custody, { kind: 'rerouted', positions });
+      this.#owner.feed(custody, { kind: 'rerouted', nowMs, positions });
       return undefined;
     }
     this.#owner.feed(custody, { kind: 'dispatched', positions });
@@ -113,10 +113,11 @@ export class Dispatch {
       epoch,
       ref: message.ref,
       recipients: positions.length === message.recipients.length ? [] : [...positions],
-      startByMs: nowMs + START_WITHIN_MS,
+      startByMs: this.#context.clock.toWall(nowMs + START_WITHIN_MS),
+      startWithinMs: START_WITHIN_MS,
       attempts,
       acceptedAtMs: message.acceptedAtMs,
-      dueAtMs,
+      dueAtMs: this.#context.clock.toWall(dueAtMs),
       ...traceOfAttempt(custody, attempts, nowMs, this.#context.sameTraceWindowMs),
     };
   }
@@ -125,7 +126,7 @@ export class Dispatch {
   renewed(attempt: Attempt, job: Job, nowMs: number): Job {
     this.attempts.renew(attempt, nowMs);
     job.ref = attempt.custody.message.ref;
-    job.startByMs = nowMs + START_WITHIN_MS;
+    job.startByMs = this.#context.clock.toWall(nowMs + START_WITHIN_MS);
     return job;
   }
 
@@ -272,7 +273,8 @@ export class Dispatch {
     const before = custody.acks;
     custody.acks = [...before, ack];
     const learned = this.#owner.feed(custody, input);
-    if (ack.span !== undefined) noteNextAttempt(ack.span, custody.message, input.results);
+    if (ack.span !== undefined)
+      noteNextAttempt(ack.span, custody.message, input.results, this.#context.clock.toWall);
     if (learned) return;
     custody.acks = before;
     this.acknowledge([ack]);

@@ -15,6 +15,8 @@ function messageWith(trace: TraceContext | undefined): Message {
   return {
     queueId: 'q1',
     acceptedAtMs: ACCEPTED_AT_MS,
+    ageFromMs: ACCEPTED_AT_MS,
+    hasStayed: false,
     nullReversePath: false,
     size: 1,
     trace: packTrace(trace),

@@ -15,7 +15,7 @@ export function startMailSpan(
   const { message } = custody;
   endMailSpan(custody, 'routed again');
   custody.spanContext = undefined;
-  if (message.trace === '' || context.now() - message.acceptedAtMs > context.sameTraceWindowMs) return;
+  if (message.trace === '' || context.now() - message.ageFromMs > context.sameTraceWindowMs) return;
   custody.span = context.tracing.start('queue mail', unpackTrace(message.trace), {
     kind: 'consumer',
     attributes: { 'mail.queue_id': message.queueId },
@@ -41,7 +41,7 @@ export function dispatchMailSpan(
     'mail.site': job.siteKey,
     'mail.attempt': job.attempt,
     'mail.wait_ms': job.nowMs - job.dueAtMs,
-    'mail.queue_ms': job.nowMs - message.acceptedAtMs,
+    'mail.queue_ms': job.nowMs - message.ageFromMs,
   });
   span.end();
   custody.span = undefined;
@@ -53,7 +53,7 @@ export function dueAtMsOf(message: Message, positions: readonly number[], nowMs:
   for (const position of positions) {
     dueAtMs = Math.min(dueAtMs, message.recipients[position]!.nextAttemptAtMs);
   }
-  return Math.max(message.acceptedAtMs, dueAtMs);
+  return Math.max(message.ageFromMs, dueAtMs);
 }
 
 /**
@@ -68,6 +68,6 @@ export function traceOfAttempt(
 ): { trace: TraceContext | undefined; ownTrace: boolean } {
   const accepted = unpackTrace(message.trace);
   if (!isSampled(accepted)) return { trace: undefined, ownTrace: deferrals > 0 };
-  const ownTrace = nowMs - message.acceptedAtMs > windowMs;
+  const ownTrace = nowMs - message.ageFromMs > windowMs;
   return { trace: ownTrace || spanContext === undefined ? accepted : spanContext, ownTrace };
 }

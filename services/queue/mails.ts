@@ -1,8 +1,10 @@
 // The mails of one partition in its owner's memory: by queue id, by their next wake-up, and those that are young. Pure.
+import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import type { MailState, PackEntry } from '#proto/postrider/v1/mail.ts';
+import { believedAcceptance } from './acceptance.ts';
 import { type Custody, newCustody } from './custody.ts';
 import type { Interned } from './interned.ts';
-import { domainsOf, messageFromPack, messageFromState } from './message.ts';
+import { domainsOf, type Message, meet, messageFromPack, messageFromState } from './message.ts';
 import { YOUNG_MS } from './message-reviews.ts';
 import type { PackLedger } from './pack-ledger.ts';
 import { TimerHeap } from './timers.ts';
@@ -12,6 +14,22 @@ export interface MailsOptions {
   interned: Interned;
   /** Stream of the partition's packs. */
   stream: string;
+  /** What is stored has times of wall clocks. */
+  clock: Pick<SteadyClock, 'toWall' | 'fromWall'>;
+  /** The longest time between two attempts. */
+  waitMsMax: number;
+}
+
+/** A pack as it is found, or comes. */
+export interface ArrivedPack {
+  sequence: number;
+  entries: readonly PackEntry[];
+  /** Entries that have a line. */
+  settled: ReadonlySet<number>;
+  /** By the clock of JetStream, milliseconds since 1970; undefined when that is not known. */
+  storedAtMs: number | undefined;
+  /** It was stored just now, by the clock of whoever: we were following. */
+  isFresh: boolean;
 }
 
 export class Mails {
@@ -41,20 +59,17 @@ export class Mails {
   /** A mail that an earlier owner remembered. */
   addState(state: MailState, nowMs: number): void {
     const message = messageFromState(state, this.#options.interned);
+    this.#meet(message, nowMs);
     const custody = newCustody(message, { sequence: 0, entry: 0 }, nowMs);
     custody.isStored = true;
     custody.line = 'stored';
     this.#add(custody);
   }
 
-  /** Takes over the mails of a pack whose position is not in `settled`; returns those that are new. */
-  addPack(
-    sequence: number,
-    entries: readonly PackEntry[],
-    settled: ReadonlySet<number>,
-    nowMs: number,
-  ): Custody[] {
-    const { ledger, interned, stream } = this.#options;
+  /** Takes over the mails of a pack that have no line; returns those that are new. */
+  addPack(pack: ArrivedPack, nowMs: number): Custody[] {
+    const { ledger, interned, stream, clock } = this.#options;
+    const { sequence, entries, settled, storedAtMs } = pack;
     ledger.add(sequence, entries.length, [...settled]);
     const fresh: Custody[] = [];
     entries.forEach((entry, position) => {
@@ -65,12 +80,21 @@ export class Mails {
         return;
       }
       const ref = { stream, sequence, offset: entry.offset, length: entry.length };
-      const message = messageFromPack(entry, ref, domainsOf(entry, interned));
+      const wall = { storedAtMs, nowMs: clock.toWall(nowMs) };
+      const acceptedAtMs = believedAcceptance(entry.acceptedAtMs, wall);
+      const message = messageFromPack({ ...entry, acceptedAtMs }, ref, domainsOf(entry, interned));
+      this.#meet(message, nowMs);
+      if (pack.isFresh) message.ageFromMs = nowMs;
       const custody = newCustody(message, { sequence, entry: position }, nowMs);
       this.#add(custody);
       fresh.push(custody);
     });
     return fresh;
+  }
+
+  #meet(message: Message, nowMs: number): void {
+    const { clock, waitMsMax } = this.#options;
+    meet(message, { nowMs, waitMsMax, fromWall: clock.fromWall });
   }
 
   #metAgain(known: Custody, sequence: number, entry: number): void {

@@ -7,6 +7,7 @@ import { prepareStreams } from '#libs/nats/prepare-streams.ts';
 import { Presence } from '#libs/nats/presence.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
+import { steadyClock } from '#libs/shell/steady-clock.ts';
 import { Tally } from '#libs/telemetry/tally.ts';
 import { QueueAdmin } from './admin.actor.ts';
 import { Erasure } from './erasure.actor.ts';
@@ -33,8 +34,8 @@ const PACK_KEPT_MARGIN_MS = 15_000;
 function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
   const { config, telemetry, link } = service;
   const { metrics, logger, tracing } = telemetry;
-  const now = Date.now;
-  const monotonic = () => performance.now();
+  const clock = steadyClock();
+  const { now } = clock;
   const onTrouble = (reason: string) => logger.warn(reason);
   const unstored = metrics.counter(
     'postrider_queue_rounds_failed_total',
@@ -49,17 +50,18 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
   return {
     link,
     layout,
+    clock,
     now,
     tracing,
     writer: new RecordWriter(link),
     direct: new DirectGet(link),
-    erasure: new Erasure({ link, now: monotonic, onTrouble }),
+    erasure: new Erasure({ link, now, onTrouble }),
     routes: new Routes(link, now),
     desk: new SiteDesk({ link, shards: config.delivery.shards, now }),
     interned: new Interned(),
     rounds: new Rounds({
-      now: monotonic,
-      gate: () => new Gate({ places: PATIENT_ROUNDS_MAX, rest: restAsLong, now: monotonic }),
+      now,
+      gate: () => new Gate({ places: PATIENT_ROUNDS_MAX, rest: restAsLong, now }),
       onFailed: (stream) => unstored.add(1, { stream }),
     }),
     hostname: config.hostname ?? machineName(),

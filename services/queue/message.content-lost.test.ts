@@ -81,7 +81,7 @@ describe('a message', () => {
     const message = newMessage(['a.example']);
     const feed = life(message);
     feed({ kind: 'due', nowMs: 0 });
-    expect(feed({ kind: 'due', nowMs: 1_000_000 })).toMatchObject([{ kind: 'report', report: 'failure' }]);
+    expect(feed({ kind: 'due', nowMs: 1_000_000 })).toMatchObject([{ kind: 'report', report: 'delay' }]);
     expect(feed({ kind: 'routed', nowMs: 1_000_000, routes: toSite(SITE, 'a.example') })).toEqual([]);
   });
 });

@@ -4,7 +4,14 @@ import type { Reply } from '#proto/postrider/v1/mail.ts';
 import { type Site, Transport } from '#proto/postrider/v1/route.ts';
 import { Interned } from './interned.ts';
 import { type MessageEffect, type MessageInput, type RouteResult, receive } from './message.machine.ts';
-import { type Message, messageFromPack, messageFromState, type Recipient, stateOf } from './message.ts';
+import {
+  type Message,
+  messageFromPack,
+  messageFromState,
+  type Recipient,
+  stateOf,
+  TRIED,
+} from './message.ts';
 import type { MessagePolicy } from './message-reviews.ts';
 
 const POLICY: MessagePolicy = {
@@ -52,6 +59,7 @@ function possible({ message, moment, wakeAtMs }: Watched): Event[] {
   const events: Event[] = [{ kind: 'flushed', nowMs, domain: '' }, { kind: 'taken over' }];
   if (moment + 1 < MOMENTS.length) events.push({ kind: 'time passes' });
   if (wakeAtMs <= nowMs || message.phase === 'resting') events.push({ kind: 'due', nowMs });
+  if (message.phase === 'active') events.push({ kind: 'due', nowMs, refusedUntilMs: () => nowMs + 1 });
   if (message.phase === 'reporting') events.push({ kind: 'reported', nowMs });
   for (const position of positionsIn(message, 'routing')) {
     for (const route of routesOf(position)) {
@@ -59,7 +67,10 @@ function possible({ message, moment, wakeAtMs }: Watched): Event[] {
     }
   }
   for (const position of positionsIn(message, 'ready')) {
-    events.push({ kind: 'dispatched', positions: [position] }, { kind: 'rerouted', positions: [position] });
+    events.push(
+      { kind: 'dispatched', positions: [position] },
+      { kind: 'rerouted', nowMs, positions: [position] },
+    );
   }
   for (const position of positionsIn(message, 'attempting')) {
     for (const result of ['delivered', 'deferred', 'failed'] as const) {
@@ -96,7 +107,10 @@ function happen(watched: Watched, event: Event, policy: MessagePolicy): MessageE
       return watched.moment === 1 ? feed({ kind: 'stays', nowMs: MOMENTS[1]! }) : [];
     case 'taken over': {
       // Its own shell tells it that it stays, ten seconds later.
-      watched.message = messageFromState(stateOf(watched.message), new Interned());
+      watched.message = messageFromState(
+        stateOf(watched.message, (atMs) => atMs),
+        new Interned(),
+      );
       const effects = feed({ kind: 'due', nowMs });
       return watched.moment === 0 ? effects : [...effects, ...feed({ kind: 'stays', nowMs })];
     }
@@ -116,6 +130,13 @@ function checkRecipient(before: Watched, after: Watched, event: Event, position:
   const isNewlyDone = recipient.phase === 'done' && earlier.phase !== 'done';
   if (isUnhappy && isNewlyDone && !after.message.nullReversePath) check(event.kind === 'reported', 'M2');
   if (earlier.fate !== 'none') check(recipient.fate === earlier.fate, 'M3');
+  const isNewlyExpired = recipient.fate === 'expired' && earlier.fate === 'none';
+  const isRefused = event.kind === 'due' && event.refusedUntilMs !== undefined && earlier.phase === 'ready';
+  const isHeard = event.kind === 'outcome' || event.kind === 'routed';
+  if (isNewlyExpired) {
+    const isKnown = earlier.owedSinceMs === TRIED && earlier.nextAttemptAtMs > MOMENTS[after.moment]!;
+    check(isKnown || isRefused || isHeard, 'M7');
+  }
   if (earlier.fate !== 'none') check(recipient.phase === 'failed' || recipient.phase === 'done', 'M3');
 }
 

@@ -3,7 +3,7 @@ import type { Reply } from '#proto/postrider/v1/mail.ts';
 import { type Site, Transport } from '#proto/postrider/v1/route.ts';
 import { type MessageEffect, type MessageInput, receive } from './message.machine.ts';
 import { type Message, messageFromPack } from './message.ts';
-import type { MessagePolicy } from './message-reviews.ts';
+import { HELD_MS_MAX, type MessagePolicy } from './message-reviews.ts';
 
 const POLICY: MessagePolicy = {
   scheduleMs: [60_000, 300_000],
@@ -16,6 +16,9 @@ const OTHER: Site = { ...SITE, key: 'smtp:other.example:25' };
 const OK: Reply = { code: 250, enhanced: '2.0.0', text: 'Ok', host: 'mx' };
 const BUSY: Reply = { code: 451, enhanced: '4.3.0', text: 'busy', host: 'mx' };
 const GONE: Reply = { code: 550, enhanced: '5.1.1', text: 'no such user', host: 'mx' };
+
+/** A mail whose age counts from 0 is held for a year. */
+const HOLD_ENDS = { kind: 'wakeAt', atMs: HELD_MS_MAX };
 
 function newMessage(domains: string[], nullReversePath = false): Message {
   const entry = {
@@ -82,6 +85,7 @@ describe('a message', () => {
     expect(next).toBeLessThanOrEqual(1000 + 66_000);
     expect(effects[1]).toEqual({ kind: 'wakeAt', atMs: next });
     // It is not young any more: its review is looked after, too.
+    feed({ kind: 'stays', nowMs: 10_000 });
     expect(feed({ kind: 'due', nowMs: next })).toEqual([
       { kind: 'wakeAt', atMs: 500_000 },
       { kind: 'resolve', domains: ['a.example'] },
@@ -156,11 +160,16 @@ describe('a message', () => {
     expect(feed(returned)).toEqual([{ kind: 'requeue', site: SITE, positions: [0] }]);
     expect(feed(returned)).toEqual([]);
     feed({ kind: 'dispatched', positions: [0] });
+    feed({ kind: 'stays', nowMs: 10_000 });
     expect(feed({ ...returned, nowMs: 10_000 })).toEqual([
       { kind: 'leavePack' },
+      { kind: 'wakeAt', atMs: 500_000 },
       { kind: 'requeue', site: SITE, positions: [0] },
     ]);
-    expect(feed({ kind: 'rerouted', positions: [0] })).toEqual([{ kind: 'resolve', domains: ['a.example'] }]);
+    expect(feed({ kind: 'rerouted', nowMs: 0, positions: [0] })).toEqual([
+      { kind: 'wakeAt', atMs: 500_000 },
+      { kind: 'resolve', domains: ['a.example'] },
+    ]);
   });
 
   test('lost with its worker is tried again, marked when in doubt', () => {
@@ -178,7 +187,7 @@ describe('a message', () => {
   test('lost in doubt is held when the policy says so, until an operator flushes it', () => {
     const { message, feed } = attempted({ ...POLICY, inDoubt: 'hold' });
     const lost = { kind: 'lost', nowMs: 0, positions: [0], site: SITE, inDoubt: true } as const;
-    expect(feed(lost)).toEqual([{ kind: 'remember' }]);
+    expect(feed(lost)).toEqual([{ kind: 'remember' }, HOLD_ENDS]);
     expect(message.recipients[0]!.phase).toBe('held');
     expect(feed({ kind: 'flushed', nowMs: 9, domain: 'z.example' })).toEqual([]);
     expect(feed({ kind: 'flushed', nowMs: 9, domain: 'a.example' })).toEqual([
@@ -329,6 +338,7 @@ describe('a message', () => {
     expect(out.feed({ kind: 'doubted', nowMs: 7, positions: [0] })).toEqual([]);
     expect(out.feed({ kind: 'returned', nowMs: 8, positions: [0], site: SITE })).toEqual([
       { kind: 'remember' },
+      HOLD_ENDS,
     ]);
     expect(out.message.recipients[0]!.phase).toBe('held');
     expect(out.feed({ kind: 'flushed', nowMs: 9, domain: '' })).toContainEqual({
@@ -348,7 +358,7 @@ describe('a message', () => {
     ]);
     feed({ kind: 'routed', nowMs: 0, routes });
     expect(feed({ kind: 'doubted', nowMs: 7, positions: [1] })).toEqual([{ kind: 'remember' }]);
-    expect(feed({ kind: 'reported', nowMs: 8 })).toEqual([{ kind: 'remember' }]);
+    expect(feed({ kind: 'reported', nowMs: 8 })).toEqual([{ kind: 'remember' }, HOLD_ENDS]);
     expect(message.recipients.map(({ phase }) => phase)).toEqual(['done', 'held']);
   });
 
@@ -375,18 +385,9 @@ describe('a message', () => {
     const atMs = message.recipients[0]!.nextAttemptAtMs;
     expect(feed({ kind: 'due', nowMs: 1000 })).toEqual([{ kind: 'wakeAt', atMs }]);
     message.recipients[0]!.phase = 'held';
-    expect(feed({ kind: 'due', nowMs: 1000 })).toEqual([]);
+    expect(feed({ kind: 'due', nowMs: 1000 })).toEqual([HOLD_ENDS]);
     message.recipients[0]!.phase = 'done';
     expect(feed({ kind: 'due', nowMs: 1000 })).toEqual([{ kind: 'settle' }]);
-  });
-
-  test('adopted from an earlier owner is out again, unless it has its fate', () => {
-    const message = newMessage(['a.example', 'b.example']);
-    const feed = life(message);
-    message.recipients[1]!.phase = 'done';
-    feed({ kind: 'adopted', positions: [0, 1, 5], siteKey: SITE.key });
-    expect(message.phase).toBe('active');
-    expect(message.recipients.map(({ phase }) => phase)).toEqual(['attempting', 'done']);
   });
 
   test('hears only of domains that it asked for', () => {

@@ -12,28 +12,32 @@
 //  M1  A message is settled only when every recipient is done (promise 2), or its content is gone with whom to tell.
 //  M2  A failed or expired recipient becomes done only after its DSN is stored, or when the reverse-path is null.
 //  M3  At most one attempt is wanted for a recipient; a fate once given never changes.
-//  M4  Every message has a wake-up at its next attempt or review (delay warning, expiry), whichever is first; except one
-//      that is settled, being reported, wholly held, or young and active.
+//  M4  Every message has a wake-up at its next attempt or review (delay warning, expiry, the end of a hold), whichever is first;
+//      except one that is settled, being reported, or active and still to be told that it stays (which comes once for each).
 //  M5  What must not be forgotten (a deferral, a partial success, a hold) is followed by `remember`.
 //  M6  A failure is reported as soon as no answer of a worker or the resolver is awaited.
-import type { Reply } from '#proto/postrider/v1/mail.ts';
+//  M7  However old a mail is, a recipient expires only when this owner knows what became of an attempt since it was last due: an
+//      outcome, the resolver's word, or a site that would not be tried (suspended) while it waited for it. Until then it is
+//      started, or stays. What is held expires at the end of the longest hold.
 import type { Site } from '#proto/postrider/v1/route.ts';
 import type { Message, Recipient } from './message.ts';
+import type { MessageInput } from './message-inputs.ts';
 import {
   duePositions,
+  ending,
   isExpired,
   isLate,
-  isReviewDue,
   type MessagePolicy,
+  mustReport,
   nextLookAtMs,
-  YOUNG_MS,
+  startable,
 } from './message-reviews.ts';
 import {
   adopt,
   applyResult,
   attempting,
   CONTENT_LOST,
-  expireWaiting,
+  expire,
   failUndelivered,
   hasFailed,
   holdDoubted,
@@ -44,38 +48,6 @@ import {
   settleUntold,
   stepBack,
 } from './recipient-steps.ts';
-
-/** What the resolver said of one domain. */
-export type RouteResult =
-  | { kind: 'site'; site: Site }
-  | { kind: 'failed'; reply: Reply }
-  | { kind: 'deferred'; reply: Reply };
-
-export type MessageInput =
-  /** The wake-up came, the mail is new, or a new owner has it. */
-  | { kind: 'due'; nowMs: number }
-  /** It was started YOUNG_MS ago and is still here. */
-  | { kind: 'stays'; nowMs: number }
-  /** An operator wants waiting and held recipients tried now; "" means every domain. */
-  | { kind: 'flushed'; nowMs: number; domain: string }
-  | { kind: 'routed'; nowMs: number; routes: ReadonlyMap<string, RouteResult> }
-  | { kind: 'dispatched'; positions: readonly number[] }
-  /** A running attempt of an earlier owner. */
-  | { kind: 'adopted'; positions: readonly number[]; siteKey: string }
-  | { kind: 'outcome'; nowMs: number; results: readonly PositionResult[] }
-  /** The outcome of an attempt that was given up, or that nobody here knew: only a fate is believed. */
-  | { kind: 'late'; nowMs: number; results: readonly PositionResult[] }
-  /** The worker gave the job back unstarted. */
-  | { kind: 'returned'; nowMs: number; positions: readonly number[]; site: Site | undefined }
-  /** The worker died with the attempt; inDoubt when its checkpoint had been passed. */
-  | { kind: 'lost'; nowMs: number; positions: readonly number[]; site: Site | undefined; inDoubt: boolean }
-  /** An attempt that is not out any more, or that nobody here knew, may have delivered these. */
-  | { kind: 'doubted'; nowMs: number; positions: readonly number[] }
-  /** Ready for so long that the route may have changed. */
-  | { kind: 'rerouted'; positions: readonly number[] }
-  | { kind: 'reported'; nowMs: number }
-  /** It cannot be delivered any more. damaged: its sender can be told. gone: nobody knows who that is. */
-  | { kind: 'contentLost'; nowMs: number; content: 'damaged' | 'gone' };
 
 export type MessageEffect =
   /** The resolver may answer at once, while this is performed: it is always the last effect. */
@@ -91,6 +63,8 @@ export type MessageEffect =
   | { kind: 'report'; report: 'failure' | 'delay'; positions: number[] }
   | { kind: 'settle' };
 
+export type { MessageInput, RouteResult } from './message-inputs.ts';
+
 const NOTHING: MessageEffect[] = [];
 
 /** Feeds one input; returns what the shell must do, in order. */
@@ -98,7 +72,7 @@ export function receive(message: Message, input: MessageInput, policy: MessagePo
   switch (input.kind) {
     case 'due':
       return message.phase === 'active'
-        ? whileActive(message, input.nowMs, policy)
+        ? whileActive(message, input, policy)
         : whileResting(message, input.nowMs, policy);
     case 'stays':
       return whenStaying(message, input.nowMs, policy);
@@ -123,7 +97,7 @@ export function receive(message: Message, input: MessageInput, policy: MessagePo
     case 'doubted':
       return whenDoubted(message, input, policy);
     case 'rerouted':
-      return startRouting(message, input.positions);
+      return [...look(message, input.nowMs, policy), ...startRouting(message, input.positions)];
     case 'reported':
       return whileReporting(message, input.nowMs, policy);
     case 'contentLost':
@@ -133,8 +107,8 @@ export function receive(message: Message, input: MessageInput, policy: MessagePo
 
 function whileResting(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
   if (message.phase !== 'resting') return NOTHING;
-  const isQuiet = !isExpired(message, nowMs, policy) && !hasFailed(message);
-  const due = isQuiet ? duePositions(message, nowMs) : [];
+  const isQuiet = !hasFailed(message) && ending(message, nowMs, policy).length === 0;
+  const due = isQuiet ? startable(message, nowMs, policy) : [];
   if (due.length > 0) return start(message, due, nowMs, policy);
   const waits = message.recipients.some(({ phase }) => phase === 'waiting' || phase === 'held');
   // Woken early, or found by a new owner: nothing was learned that would have to be stored.
@@ -142,10 +116,17 @@ function whileResting(message: Message, nowMs: number, policy: MessagePolicy): M
   return rest(message, nowMs, policy);
 }
 
-/** Recipients that wait for a site expire too: they step back, and are routed again if there is still time (M4). */
-function whileActive(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
+/**
+ * Recipients that wait for a site expire too: they step back, and are routed again if there is still time (M4). Nothing steps back
+ * in vain: it would lose its turn at the site.
+ */
+function whileActive(
+  message: Message,
+  { nowMs, refusedUntilMs }: MessageInput & { kind: 'due' },
+  policy: MessagePolicy,
+): MessageEffect[] {
   const isOutWithWorker = positionsIn(message, 'attempting').length > 0;
-  if (isReviewDue(message, nowMs, policy) && !isOutWithWorker) {
+  if (!isOutWithWorker && mustReport(message, { nowMs, refusedUntilMs }, policy)) {
     stepBack(message, nowMs);
     return rest(message, nowMs, policy);
   }
@@ -165,14 +146,20 @@ function start(
   nowMs: number,
   policy: MessagePolicy,
 ): MessageEffect[] {
+  for (const position of positions) message.recipients[position]!.owedSinceMs = nowMs;
   const resolve = startRouting(message, positions);
   return [...look(message, nowMs, policy), ...resolve];
 }
 
+/** From now on it always has a wake-up (M4). */
 function whenStaying(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
+  message.hasStayed = true;
   if (message.phase === 'reporting') return [{ kind: 'leavePack' }];
   if (message.phase !== 'active') return NOTHING;
-  return [{ kind: 'leavePack' }, ...look(message, nowMs, policy)];
+  // It may have been young for longer than its review waits.
+  const isDue = isLate(message, nowMs, policy) || isExpired(message, nowMs, policy);
+  const review: MessageEffect[] = isDue ? [{ kind: 'wakeAt', atMs: nowMs }] : look(message, nowMs, policy);
+  return [{ kind: 'leavePack' }, ...review];
 }
 
 function flush(
@@ -289,8 +276,8 @@ function whenReturned(
   if (back.length === 0) return restOrRemember(message, nowMs, policy);
   const again = toSite(message, back, site, 'requeue');
   if (owesReport(message)) return restOrRemember(message, nowMs, policy);
-  const isYoung = nowMs < message.acceptedAtMs + YOUNG_MS;
-  return isYoung ? again : [{ kind: 'leavePack' }, ...again];
+  const review = look(message, nowMs, policy);
+  return message.hasStayed ? [{ kind: 'leavePack' }, ...review, ...again] : [...review, ...again];
 }
 
 function whenLost(
@@ -303,7 +290,8 @@ function whenLost(
   if (lost.inDoubt) for (const position of positions) message.recipients[position]!.inDoubt = true;
   const again = positions.filter((position) => !holdDoubted(message, position, policy));
   const effects = again.length === 0 ? NOTHING : toSite(message, again, lost.site, 'enqueue');
-  return again.length === 0 || owesReport(message) ? restOrRemember(message, lost.nowMs, policy) : effects;
+  if (again.length === 0 || owesReport(message)) return restOrRemember(message, lost.nowMs, policy);
+  return [...look(message, lost.nowMs, policy), ...effects];
 }
 
 /** What is out goes on; it is held when it comes back without having delivered. */
@@ -349,7 +337,7 @@ function restOrRemember(message: Message, nowMs: number, policy: MessagePolicy):
 
 /** Nothing is out: report what is to be reported, then settle or wait. */
 function rest(message: Message, nowMs: number, policy: MessagePolicy): MessageEffect[] {
-  if (isExpired(message, nowMs, policy)) expireWaiting(message);
+  expire(ending(message, nowMs, policy));
   const failed = positionsIn(message, 'failed');
   if (failed.length > 0) return report(message, 'failure', failed, { nowMs, policy });
   const late = isLate(message, nowMs, policy) ? positionsIn(message, 'waiting') : [];

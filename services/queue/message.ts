@@ -21,23 +21,36 @@ export interface Recipient {
   siteKey: string;
   /** Deferrals so far. */
   attempts: number;
+  /** On the owner's clock, as all times in memory but acceptedAtMs are; 0: at once, or never. */
   nextAttemptAtMs: number;
   lastAttemptAtMs: number;
   lastReply: Reply;
   inDoubt: boolean;
+  /** Since when this owner owes it an attempt; 0: since it has the mail. TRIED, REFUSED: see below. */
+  owedSinceMs: number;
 }
+
+/** Nothing is owed until it is due again: what became of the last attempt is known to this owner. */
+export const TRIED = -1;
+/** Nothing is owed any more: its site would not be tried. */
+export const REFUSED = -2;
 
 /** active: some recipient is being routed or attempted. reporting: a DSN is being stored. resting: only timers move it. */
 export type MessagePhase = 'active' | 'reporting' | 'resting' | 'settled';
 
 export interface Message {
   readonly queueId: string;
+  /** Milliseconds since 1970 by the clocks of those who accepted and stored it: shown and stored, never acted on. */
   readonly acceptedAtMs: number;
+  /** Its age counts from here: a time on the owner's clock that was over when the owner met the mail. */
+  ageFromMs: number;
   readonly nullReversePath: boolean;
   readonly size: number;
   /** Trace context of the mail, by `unpackTrace`; "" when it has none. */
   readonly trace: string;
   phase: MessagePhase;
+  /** The owner was told that it stays: before that somebody is sure to look at it again. */
+  hasStayed: boolean;
   /** Where the frame is now: in its pack, or in a record of its own. */
   ref: SpoolRef;
   recipients: Recipient[];
@@ -70,6 +83,7 @@ function newRecipient(domain: string): Recipient {
     lastAttemptAtMs: 0,
     lastReply: NO_REPLY,
     inDoubt: false,
+    owedSinceMs: 0,
   };
 }
 
@@ -83,15 +97,17 @@ export function domainsOf(entry: PackEntry, interned: Interned): string[] {
   return domains;
 }
 
-/** A mail that was just accepted: every recipient waits to be started. */
+/** A mail that was just accepted: every recipient waits to be started. Its age counts from acceptance until `meet`. */
 export function messageFromPack(entry: PackEntry, ref: SpoolRef, domains: string[]): Message {
   return {
     queueId: entry.queueId,
     acceptedAtMs: entry.acceptedAtMs,
+    ageFromMs: entry.acceptedAtMs,
     nullReversePath: entry.nullReversePath,
     size: entry.size,
     trace: packTrace(entry.trace),
     phase: 'resting',
+    hasStayed: false,
     ref,
     recipients: recipientsOf(domains),
     delayReported: false,
@@ -133,18 +149,24 @@ function recipientFromState(stored: RecipientState, interned: Interned): Recipie
     lastAttemptAtMs: stored.lastAttemptAtMs,
     lastReply: stored.lastReply === undefined ? NO_REPLY : interned.reply(stored.lastReply),
     inDoubt: stored.inDoubt,
+    owedSinceMs: 0,
   };
 }
 
-/** The mail as its last owner remembered it; what was active then waits and is due by its stored time. */
+/**
+ * The mail as its last owner remembered it; what was active then waits and is due by its stored time. All times are on the clock of
+ * who stored them until `meet`.
+ */
 export function messageFromState(state: MailState, interned: Interned): Message {
   return {
     queueId: state.queueId,
     acceptedAtMs: state.acceptedAtMs,
+    ageFromMs: state.acceptedAtMs,
     nullReversePath: state.nullReversePath,
     size: state.size,
     trace: packTrace(state.trace),
     phase: 'resting',
+    hasStayed: false,
     ref: { ...state.ref!, stream: interned.text(state.ref!.stream) },
     recipients: state.recipients.map((stored) => recipientFromState(stored, interned)),
     delayReported: state.delayReported,
@@ -152,8 +174,32 @@ export function messageFromState(state: MailState, interned: Interned): Message 
   };
 }
 
-/** What must be remembered of the mail. */
-export function stateOf(message: Message): MailState {
+/** What the owner that meets a mail knows of time. */
+export interface Meeting {
+  nowMs: number;
+  fromWall: (wallMs: number) => number;
+  /** A time of an earlier owner's clock is never further ahead than this. */
+  waitMsMax: number;
+}
+
+/**
+ * Puts the times of a mail on the clock of the owner that meets it: it cannot have been accepted after that, and what waits for a
+ * time waits no longer than any mail ever does.
+ */
+export function meet(message: Message, { nowMs, fromWall, waitMsMax }: Meeting): void {
+  message.ageFromMs = Math.min(nowMs, fromWall(message.acceptedAtMs));
+  for (const recipient of message.recipients) {
+    const { nextAttemptAtMs, lastAttemptAtMs } = recipient;
+    if (nextAttemptAtMs > 0) {
+      recipient.nextAttemptAtMs = Math.min(nowMs + waitMsMax, fromWall(nextAttemptAtMs));
+    }
+    if (lastAttemptAtMs > 0) recipient.lastAttemptAtMs = Math.min(nowMs, fromWall(lastAttemptAtMs));
+  }
+}
+
+/** What must be remembered of the mail; `toWall` puts a time of the owner's clock on the wall clock. */
+export function stateOf(message: Message, toWall: (atMs: number) => number): MailState {
+  const stored = (atMs: number) => (atMs > 0 ? Math.max(1, toWall(atMs)) : 0);
   return {
     queueId: message.queueId,
     ref: message.ref,
@@ -165,10 +211,10 @@ export function stateOf(message: Message): MailState {
       domain: recipient.domain,
       phase: recipient.phase === 'held' ? StoredPhase.HELD : STORED_OF[recipient.fate],
       attempts: recipient.attempts,
-      nextAttemptAtMs: recipient.phase === 'waiting' ? recipient.nextAttemptAtMs : 0,
+      nextAttemptAtMs: recipient.phase === 'waiting' ? stored(recipient.nextAttemptAtMs) : 0,
       lastReply: isHeard(recipient.lastReply) ? recipient.lastReply : undefined,
       lastSite: recipient.siteKey,
-      lastAttemptAtMs: recipient.lastAttemptAtMs,
+      lastAttemptAtMs: stored(recipient.lastAttemptAtMs),
       inDoubt: recipient.inDoubt,
       reported: recipient.phase === 'done' && recipient.fate !== 'delivered' && recipient.fate !== 'relayed',
     })),

@@ -28,14 +28,19 @@ export function startOutcomeSpan(
 }
 
 /** Says when those that were deferred are tried again, the first of them. After the outcome was applied. */
-export function noteNextAttempt(span: LiveSpan, message: Message, results: readonly PositionResult[]): void {
+export function noteNextAttempt(
+  span: LiveSpan,
+  message: Message,
+  results: readonly PositionResult[],
+  toWall: (atMs: number) => number,
+): void {
   let atMs = Number.POSITIVE_INFINITY;
   for (const { position } of results) {
     const recipient = message.recipients[position];
     if (recipient?.phase === 'waiting') atMs = Math.min(atMs, recipient.nextAttemptAtMs);
   }
   if (atMs !== Number.POSITIVE_INFINITY) {
-    span.set({ 'mail.next_attempt_at': new Date(atMs).toISOString() });
+    span.set({ 'mail.next_attempt_at': new Date(toWall(atMs)).toISOString() });
     span.event('deferred');
   } else if (message.phase === 'settled') span.event('settled');
 }

@@ -24,6 +24,7 @@ import { readRecipients } from './recipients-read.ts';
 import type { Remember } from './remember.actor.ts';
 import type { Reports } from './reports.actor.ts';
 import { type Restored, restore } from './restore.ts';
+import { longestWaitMs } from './retry.ts';
 import type { Salvage } from './salvage.actor.ts';
 import { SettleLog } from './settle-log.actor.ts';
 import type { Leaser, WorkItem } from './site-desk.actor.ts';
@@ -78,6 +79,8 @@ export class Partition implements DispatchOwner, Leaser {
       ledger: this.#settleLog.ledger,
       interned: context.interned,
       stream: this.#stream,
+      clock: context.clock,
+      waitMsMax: longestWaitMs(context.policy),
     });
     const checkpoints = () => this.#checkpoints;
     this.#dispatch = new Dispatch(this, context, checkpoints);
@@ -98,7 +101,7 @@ export class Partition implements DispatchOwner, Leaser {
 
   /** Claims and loads the partition; false when somebody else was first or JetStream does not answer. */
   async open(): Promise<boolean> {
-    const claimed = await claim(this.#context, this.number, this.#context.now());
+    const claimed = await claim(this.#context, this.number, Date.now());
     if (claimed.kind !== 'claimed' || this.phase !== 'opening') return false;
     this.epoch = claimed.epoch;
     this.#subscribe();
@@ -184,15 +187,22 @@ export class Partition implements DispatchOwner, Leaser {
     if (this.phase !== 'open') return;
     const index = this.#salvage.indexOf(record);
     if (index === undefined) return;
-    const fresh = this.mails.addPack(record.sequence, index.entries, new Set(), this.#context.now());
+    const { sequence, storedAtMs } = record;
+    const pack = { sequence, entries: index.entries, settled: new Set<number>(), storedAtMs, isFresh: true };
+    const fresh = this.mails.addPack(pack, this.#context.now());
     this.#context.counters.started.add(fresh.length);
     for (const custody of fresh) this.wake(custody);
   }
 
+  /** Until when a site would not be tried, as its worker said. */
+  readonly #refusedUntilMs = (siteKey: string): number =>
+    this.#context.desk.find(siteKey)?.suspendedUntilMs ?? 0;
+
   /** Looks at a mail that is new, due, or was taken over. */
   wake(custody: Custody): void {
     const isListed = custody.message.recipients.length > 0;
-    if (isListed) this.feed(custody, { kind: 'due', nowMs: this.#context.now() });
+    if (isListed)
+      this.feed(custody, { kind: 'due', nowMs: this.#context.now(), refusedUntilMs: this.#refusedUntilMs });
     else void this.#wakeUnlisted(custody);
   }
 

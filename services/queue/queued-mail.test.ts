@@ -8,6 +8,7 @@ const BUSY = { code: 451, enhanced: '4.3.0', text: 'busy', host: 'mx' };
 const ENTRY = { queueId: 'q', offset: 0, length: 1, acceptedAtMs: 7, domains: [], size: 5, trace: undefined };
 const REF = { stream: 'SPOOL_0', sequence: 1, offset: 0, length: 1 };
 const nowhere: FindSite = () => undefined;
+const toWall = (atMs: number) => atMs;
 
 function message(...changes: Partial<Recipient>[]) {
   const domains = changes.map((_, i) => `d${i}.example`);
@@ -26,7 +27,7 @@ describe('a mail as the operator sees it', () => {
       { phase: 'done', fate: 'delivered' },
       { phase: 'waiting', attempts: 2, nextAttemptAtMs: 99, lastReply: BUSY, siteKey: 'site' },
     );
-    expect(describeMail(mail, envelope, { domain: '', findSite: nowhere })).toEqual({
+    expect(describeMail(mail, envelope, { domain: '', findSite: nowhere, toWall })).toEqual({
       queueId: 'q',
       reversePath: 'me@home',
       acceptedAtMs: 7,
@@ -49,23 +50,23 @@ describe('a mail as the operator sees it', () => {
   test('whose site is suspended says so, and until when', () => {
     const suspended: FindSite = () => ({ phase: 'suspended', suspendedUntilMs: 500, reason: BUSY });
     const mail = message({ phase: 'ready', siteKey: 'site', nextAttemptAtMs: 3 });
-    const [shown] = describeMail(mail, undefined, { domain: '', findSite: suspended }).recipients;
+    const [shown] = describeMail(mail, undefined, { domain: '', findSite: suspended, toWall }).recipients;
     expect(shown).toMatchObject({
       phase: 'site suspended',
       nextAttemptAtMs: 500,
       lastReply: BUSY,
       forwardPath: '?@d0.example',
     });
-    const [open] = describeMail(mail, undefined, { domain: '', findSite: nowhere }).recipients;
+    const [open] = describeMail(mail, undefined, { domain: '', findSite: nowhere, toWall }).recipients;
     expect(open).toMatchObject({ phase: 'queued', nextAttemptAtMs: 0, lastReply: undefined });
   });
 
   test('with very many recipients lists some and counts the rest', () => {
     const mail = message(...Array.from({ length: 80 }, () => ({})));
-    const shown = describeMail(mail, undefined, { domain: '', findSite: nowhere });
+    const shown = describeMail(mail, undefined, { domain: '', findSite: nowhere, toWall });
     expect(shown.recipients).toHaveLength(50);
     expect(shown.moreRecipients).toBe(30);
-    const asked = describeMail(mail, undefined, { domain: 'd79.example', findSite: nowhere });
+    const asked = describeMail(mail, undefined, { domain: 'd79.example', findSite: nowhere, toWall });
     expect(asked.recipients.map(({ domain }) => domain)).toEqual(['d79.example']);
   });
 

@@ -9,6 +9,7 @@ const RECIPIENTS_MAX = 50;
 /** Where a site stands, as far as work that waits for it is concerned. */
 export interface SiteStanding {
   phase: 'open' | 'suspended' | 'probing';
+  /** On the owner's clock. */
   suspendedUntilMs: number;
   reason: Reply | undefined;
 }
@@ -44,14 +45,14 @@ export function isAsked(recipient: Recipient, domain: string): boolean {
 export function describe(
   message: Message,
   envelope: Envelope | undefined,
-  { domain, findSite }: { domain: string; findSite: FindSite },
+  shown: { domain: string; findSite: FindSite; toWall: (atMs: number) => number },
 ): QueuedMail {
   const recipients: QueuedRecipient[] = [];
   let moreRecipients = 0;
   message.recipients.forEach((recipient, position) => {
-    if (!isAsked(recipient, domain)) return;
+    if (!isAsked(recipient, shown.domain)) return;
     const path = envelope?.forwardPaths[position] ?? `?@${recipient.domain}`;
-    if (recipients.length < RECIPIENTS_MAX) recipients.push(describeRecipient(recipient, path, findSite));
+    if (recipients.length < RECIPIENTS_MAX) recipients.push(describeRecipient(recipient, path, shown));
     else moreRecipients += 1;
   });
   return {
@@ -64,16 +65,21 @@ export function describe(
   };
 }
 
-function describeRecipient(recipient: Recipient, forwardPath: string, findSite: FindSite): QueuedRecipient {
+function describeRecipient(
+  recipient: Recipient,
+  forwardPath: string,
+  { findSite, toWall }: { findSite: FindSite; toWall: (atMs: number) => number },
+): QueuedRecipient {
   const suspension = suspensionOf(recipient, findSite);
-  const nextAttemptAtMs = recipient.phase === 'waiting' ? recipient.nextAttemptAtMs : 0;
+  const waitsUntilMs = recipient.phase === 'waiting' ? recipient.nextAttemptAtMs : 0;
+  const nextAttemptAtMs = suspension?.suspendedUntilMs ?? waitsUntilMs;
   return {
     forwardPath,
     domain: recipient.domain,
     phase: phaseText(recipient, findSite),
     site: recipient.siteKey,
     attempts: recipient.attempts,
-    nextAttemptAtMs: suspension?.suspendedUntilMs ?? nextAttemptAtMs,
+    nextAttemptAtMs: nextAttemptAtMs > 0 ? toWall(nextAttemptAtMs) : 0,
     lastReply: suspension?.reason ?? (isHeard(recipient.lastReply) ? recipient.lastReply : undefined),
   };
 }

@@ -1,6 +1,6 @@
 // What happens to the recipients of a message, one step at a time. Pure; changes the recipients that it is given.
 import type { Reply } from '#proto/postrider/v1/mail.ts';
-import type { Message, Recipient } from './message.ts';
+import { type Message, REFUSED, type Recipient, TRIED } from './message.ts';
 import type { MessagePolicy } from './message-reviews.ts';
 import { nextAttemptAtMs } from './retry.ts';
 
@@ -29,6 +29,7 @@ export function applyResult(
   { nowMs, policy }: { nowMs: number; policy: MessagePolicy },
 ): void {
   recipient.lastReply = reply;
+  recipient.owedSinceMs = TRIED;
   if (result === 'deferred') {
     recipient.attempts += 1;
     recipient.phase = 'waiting';
@@ -67,10 +68,25 @@ export function stepBack(message: Message, nowMs: number): void {
   }
 }
 
-/** What still waits at expiry has failed by it. */
-export function expireWaiting(message: Message): void {
+/** Those that may expire: what became of their last attempt is known, and they are not due again yet (M7). */
+export function expirable(message: Message, nowMs: number): Recipient[] {
+  return message.recipients.filter(({ phase, owedSinceMs, nextAttemptAtMs }) => {
+    if (phase !== 'waiting') return phase === 'ready' && owedSinceMs === REFUSED;
+    return owedSinceMs === REFUSED || (owedSinceMs === TRIED && nextAttemptAtMs > nowMs);
+  });
+}
+
+/** A site that would not be tried while an attempt was owed has answered for all who wait for it. */
+export function countRefusals(message: Message, refusedUntilMs: (siteKey: string) => number): void {
   for (const recipient of message.recipients) {
-    if (recipient.phase !== 'waiting') continue;
+    const { phase, siteKey, owedSinceMs } = recipient;
+    if (phase === 'ready' && refusedUntilMs(siteKey) > owedSinceMs) recipient.owedSinceMs = REFUSED;
+  }
+}
+
+/** They have failed by expiry. */
+export function expire(recipients: readonly Recipient[]): void {
+  for (const recipient of recipients) {
     recipient.fate = 'expired';
     recipient.phase = 'failed';
   }

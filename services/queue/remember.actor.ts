@@ -10,6 +10,7 @@ import { type Layout, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { recordMax } from '#libs/nats/payload.ts';
 import { type Draft, type RecordWriter, type Stored, troubleText } from '#libs/nats/records.ts';
+import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import { Aside } from './aside.ts';
 import { suffixOf } from './attempt-id.ts';
 import { type Custody, type PendingAck, takeAcks, takeReportPacks, UNSURE } from './custody.ts';
@@ -40,6 +41,7 @@ export interface RememberOptions {
   direct: Pick<DirectGet, 'bySequence'>;
   erasure: Pick<Erasure, 'add' | 'remove'>;
   now: () => number;
+  clock: Pick<SteadyClock, 'toWall'>;
   /** Shared by all partitions of the instance. */
   rounds: Rounds;
   onStored: (custody: Custody, done: Done) => void;
@@ -186,7 +188,7 @@ export class Remember {
 
   /** Nothing when it cannot be made: a bug, which costs this mail alone. */
   #draft(custody: Custody): Draft | undefined {
-    const { partition, epoch, link } = this.#options;
+    const { partition, epoch, link, clock } = this.#options;
     const { message } = custody;
     const fence = { subject: subjects.owner(partition), sequence: epoch };
     const subject = subjects.mail(partition, message.queueId);
@@ -194,7 +196,7 @@ export class Remember {
     try {
       const endedAttempts = custody.acks.map(({ attemptId }) => suffixOf(attemptId));
       const ref = custody.copy ?? message.ref;
-      const state = { ...stateOf(message), ref, endedAttempts };
+      const state = { ...stateOf(message, clock.toWall), ref, endedAttempts };
       const { payload, headers } = encodeState(state, recordMax(link.payloadMax));
       return { subject, payload, id: '', fence, ...(headers !== undefined && { headers }) };
     } catch (error) {

@@ -40,6 +40,7 @@ class World {
   });
 
   readonly #remember = new Remember({
+    clock: { toWall: (atMs) => atMs },
     link: { payloadMax: 1024 ** 2 },
     partition: 0,
     epoch: 9,

@@ -7,6 +7,7 @@ import { buildDsn, type DsnRecipient } from '#libs/dsn/report.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { recordMax } from '#libs/nats/payload.ts';
 import { domainRuns, encodeFrame, type Frame } from '#libs/pack/pack.ts';
+import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import { BodyType, type Envelope, type PackEntry } from '#proto/postrider/v1/mail.ts';
 import type { Custody } from './custody.ts';
 import { headerSectionOf } from './header-section.ts';
@@ -42,7 +43,8 @@ export interface DraftSurroundings {
   hostname: string;
   expireAfterMs: number;
   payloadMax: () => number;
-  now: () => number;
+  /** What is told has times of the wall clock. */
+  clock: Pick<SteadyClock, 'now' | 'toWall'>;
 }
 
 /** The queue id of the DSN for these recipients of a mail: same partition, the rest from a hash. */
@@ -97,7 +99,9 @@ function draftWith(
 ): Draft {
   const { request, positions, dsnQueueId: id } = part;
   const { message } = request.custody;
-  const { hostname, expireAfterMs, now, textMax } = surroundings;
+  const { hostname, expireAfterMs, clock, textMax } = surroundings;
+  const nowMs = clock.toWall(clock.now());
+  const tellsOf = { textMax, toWall: clock.toWall };
   const mailData = buildDsn({
     kind: request.report,
     hostname,
@@ -105,10 +109,10 @@ function draftWith(
     dsnQueueId: id,
     reversePath: envelope.reversePath,
     arrivedAtMs: message.acceptedAtMs,
-    nowMs: now(),
-    willRetryUntilMs: message.acceptedAtMs + expireAfterMs,
+    nowMs,
+    willRetryUntilMs: clock.toWall(message.ageFromMs + expireAfterMs),
     recipients: positions.map((position) =>
-      recipientOf(message.recipients[position]!, envelope.forwardPaths[position]!, textMax),
+      recipientOf(message.recipients[position]!, envelope.forwardPaths[position]!, tellsOf),
     ),
     originalHeaderSection: headerSection,
   });
@@ -116,7 +120,7 @@ function draftWith(
     queueId: id,
     to: envelope.reversePath,
     hostname,
-    nowMs: now(),
+    nowMs,
     mailData,
   });
   const frame = encodeFrame({ envelope: ours, prepended: new Uint8Array(0), data: [mailData] });
@@ -124,14 +128,18 @@ function draftWith(
   return { part, frame, frameLength, envelope: ours };
 }
 
-function recipientOf(recipient: Recipient, forwardPath: string, textMax: number): DsnRecipient {
+function recipientOf(
+  recipient: Recipient,
+  forwardPath: string,
+  { textMax, toWall }: { textMax: number; toWall: (atMs: number) => number },
+): DsnRecipient {
   const { lastAttemptAtMs } = recipient;
   const lastReply = { ...recipient.lastReply, text: recipient.lastReply.text.slice(0, textMax) };
   return {
     forwardPath,
     ...explain({ ...recipient, lastReply }),
     ...(isHeard(lastReply) && { diagnostic: lastReply }),
-    ...(lastAttemptAtMs > 0 && { lastAttemptMs: lastAttemptAtMs }),
+    ...(lastAttemptAtMs > 0 && { lastAttemptMs: toWall(lastAttemptAtMs) }),
   };
 }
 

@@ -33,6 +33,7 @@ function bench() {
     expireAfterMs: 1000,
     payloadMax: () => payloadMax,
     now: () => clock.nowMs,
+    clock: { now: () => clock.nowMs, toWall: (atMs) => atMs },
     writer: {
       store: async (record) => {
         records.push(record);

@@ -9,6 +9,7 @@ import { subjects } from '#libs/nats/layout.ts';
 import { gatheredMax } from '#libs/nats/payload.ts';
 import { type RecordToStore, type RecordWriter, troubleText } from '#libs/nats/records.ts';
 import { encodeIndex } from '#libs/pack/pack.ts';
+import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import type { Custody } from './custody.ts';
 import { type FrameRead, readFrames } from './frames.ts';
 import { GrowingPause } from './pause-growing.ts';
@@ -40,6 +41,7 @@ export interface ReportsOptions {
   /** The most that the server takes in one message, octets. */
   payloadMax: () => number;
   now: () => number;
+  clock: Pick<SteadyClock, 'now' | 'toWall'>;
   /** The sequence of the pack that has the report with this queue id, when the partition has it. */
   storedReport: (queueId: string) => number | undefined;
   /** All reports of the request are stored, in these packs. */

@@ -73,14 +73,15 @@ function addLoaded(
   const reports = new Map<string, number>();
   for (const { sequence, newestPack } of loaded.settleRecords) settleLog.loaded(sequence, newestPack);
   for (const state of loaded.states) mails.addState(state, nowMs);
-  for (const { sequence, index } of loaded.packs) {
+  for (const { sequence, index, storedAtMs } of loaded.packs) {
     if (index === undefined) {
       settleLog.ledger.add(sequence, 1, isAside(loaded, sequence) ? [0] : []);
       continue;
     }
     const settled = loaded.settled.get(sequence) ?? new Set();
     const all = settled === 'all' ? new Set(index.entries.keys()) : settled;
-    const fresh = mails.addPack(sequence, index.entries, all, nowMs);
+    const pack = { sequence, entries: index.entries, settled: all, storedAtMs, isFresh: false };
+    const fresh = mails.addPack(pack, nowMs);
     context.counters.started.add(fresh.length);
     for (const entry of index.entries) if (entry.nullReversePath) reports.set(entry.queueId, sequence);
   }

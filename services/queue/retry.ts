@@ -9,12 +9,17 @@ export interface RetryPolicy {
   delayWarningAfterMs: number;
 }
 
+/** No mail waits longer than this for its next attempt, milliseconds. */
+export function longestWaitMs({ scheduleMs }: Pick<RetryPolicy, 'scheduleMs'>): number {
+  return Math.ceil(1.1 * Math.max(...scheduleMs));
+}
+
 /** From -1 to 1; queue ids that follow each other are far apart. */
 function jitterOf(queueId: string): number {
   return (hash32(queueId) / 0xffffffff) * 2 - 1;
 }
 
-/** The time of the next attempt, milliseconds since 1970; `deferrals` counts the one that just happened (>= 1). */
+/** The time of the next attempt, on the clock of `nowMs`; `deferrals` counts the one that just happened (>= 1). */
 export function nextAttemptAtMs(
   queueId: string,
   deferrals: number,

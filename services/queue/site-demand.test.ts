@@ -12,8 +12,14 @@ function siteWith(count: number): SiteWindow<number> {
   return state;
 }
 
-function told(state: SiteWindow<number>, window: number, suspendedUntilMs = 0): void {
-  receive(state, { kind: 'status', window, suspendedUntilMs, reason: undefined, nowMs: LIMIT.nowMs });
+function told(state: SiteWindow<number>, window: number, untilMs = 0): void {
+  receive(state, {
+    kind: 'status',
+    window,
+    suspendedForMs: Math.max(0, untilMs - LIMIT.nowMs),
+    reason: undefined,
+    nowMs: LIMIT.nowMs,
+  });
 }
 
 describe('The demand of a site', () => {

@@ -79,7 +79,13 @@ describe('the desk', () => {
 
   test('tries a suspended site when its time has come, or when an operator wants it', async () => {
     const { desk, sent, clock, item } = bench();
-    const status = { siteKey: SITE.key, window: 0, suspendedUntilMs: 5000, reason: undefined };
+    const status = {
+      siteKey: SITE.key,
+      window: 0,
+      suspendedUntilMs: 0,
+      suspendedForMs: 5000,
+      reason: undefined,
+    };
     desk.enqueue(SITE, item(1));
     desk.status(status, 0);
     desk.status({ ...status, siteKey: 'unknown' }, 0);
@@ -211,7 +217,7 @@ describe('the desk', () => {
     for (let n = 0; n < 5000; n++) desk.enqueue(siteOf('hot'), item(n));
     for (let n = 0; n < 700; n++) desk.enqueue(siteOf('down'), item(n));
     const reason = { code: 421, enhanced: '', text: 'busy', host: 'mx' };
-    desk.status({ siteKey: 'down', window: 0, suspendedUntilMs: 9000, reason }, 0);
+    desk.status({ siteKey: 'down', window: 0, suspendedUntilMs: 0, suspendedForMs: 9000, reason }, 0);
     const limits = { nowMs: 0, connectionsMax: 20 };
     expect(desk.demand(limits)).toEqual({ due: 6000, unthrottled: 320 });
     await nextTurn();
@@ -223,7 +229,10 @@ describe('the desk', () => {
     expect(desk.oldestWaitMs(5000)).toBe(0);
     for (let n = 0; n < 200; n++) desk.enqueue(SITE, { ...item(n), readyAtMs: n });
     desk.enqueue(siteOf('down'), item(0));
-    desk.status({ siteKey: 'down', window: 0, suspendedUntilMs: 9000, reason: undefined }, 0);
+    desk.status(
+      { siteKey: 'down', window: 0, suspendedUntilMs: 0, suspendedForMs: 9000, reason: undefined },
+      0,
+    );
     await nextTurn();
     // The first 64 are out.
     expect(desk.oldestWaitMs(5000)).toBe(5000 - 64);

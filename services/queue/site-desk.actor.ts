@@ -25,6 +25,9 @@ import {
 
 /** Sites that were not used for so long are forgotten. */
 const FORGET_AFTER_MS = 600_000;
+/** Bounds of a suspension whose end is a time by another machine's clock. */
+const SUSPENSION_MS_MIN = 1000;
+const SUSPENSION_MS_MAX = 900_000;
 /** Items of one site looked at in one turn: a long line of them must not stop the others. */
 const LOOKS_PER_TURN = 1000;
 /** A job, and each recipient that it lists, octets: at most. */
@@ -103,8 +106,14 @@ export class SiteDesk {
   status(status: SiteStatus, nowMs: number): void {
     const desk = this.#sites.get(status.siteKey);
     if (desk === undefined) return;
-    const { window, suspendedUntilMs, reason } = status;
-    this.#feed(desk, { kind: 'status', window, suspendedUntilMs, reason, nowMs });
+    const { window, reason } = status;
+    this.#feed(desk, {
+      kind: 'status',
+      window,
+      suspendedForMs: suspensionOf(status, Date.now()),
+      reason,
+      nowMs,
+    });
   }
 
   /** An operator wants work tried now: if suspended, these sites get their probe at once. */
@@ -285,4 +294,13 @@ function endOfBatch(jobs: readonly Job[], from: number, octetsMax: number): numb
     if (octets > octetsMax && end > from) break;
   }
   return end;
+}
+
+/**
+ * For how long the site is suspended, milliseconds from now. A worker that only says until when says it by its own clock: of that
+ * no more is believed than any worker's suspension may last.
+ */
+function suspensionOf({ suspendedForMs, suspendedUntilMs }: SiteStatus, wallMs: number): number {
+  if (suspendedForMs !== undefined || suspendedUntilMs === 0) return suspendedForMs ?? 0;
+  return Math.max(SUSPENSION_MS_MIN, Math.min(SUSPENSION_MS_MAX, suspendedUntilMs - wallMs));
 }

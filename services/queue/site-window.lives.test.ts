@@ -42,11 +42,12 @@ function possible({ window, moment, work }: Watched): Event[] {
   }
   // A site that is not suspended says nothing that it did not say before.
   for (const size of [0, 1, 2]) {
-    events.push({ kind: 'status', window: size, suspendedUntilMs: 0, reason: undefined, nowMs });
+    events.push({ kind: 'status', window: size, suspendedForMs: 0, reason: undefined, nowMs });
   }
   const suspendedUntilMs = MOMENTS.find((later) => later > Math.max(nowMs, window.suspendedUntilMs));
   if (suspendedUntilMs !== undefined) {
-    events.push({ kind: 'status', window: 0, suspendedUntilMs, reason: undefined, nowMs });
+    const suspendedForMs = suspendedUntilMs - nowMs;
+    events.push({ kind: 'status', window: 0, suspendedForMs, reason: undefined, nowMs });
   }
   return events;
 }

@@ -21,7 +21,7 @@ function windowWith(count: number): SiteWindow<number> {
 }
 
 const suspended = (untilMs: number, nowMs: number) =>
-  ({ kind: 'status', window: 0, suspendedUntilMs: untilMs, reason: REASON, nowMs }) as const;
+  ({ kind: 'status', window: 0, suspendedForMs: untilMs - nowMs, reason: REASON, nowMs }) as const;
 
 describe('the window of a site', () => {
   test('lets no more out than the site takes (W1)', () => {
@@ -30,7 +30,7 @@ describe('the window of a site', () => {
     expect(take(state, 0, NO_LIMIT)).toEqual([]);
     receive(state, { kind: 'finished', answered: true });
     expect(take(state, 0, NO_LIMIT)).toEqual([INITIAL_WINDOW]);
-    receive(state, { kind: 'status', window: 70, suspendedUntilMs: 0, reason: undefined, nowMs: 0 });
+    receive(state, { kind: 'status', window: 70, suspendedForMs: 0, reason: undefined, nowMs: 0 });
     expect(take(state, 0, 2)).toHaveLength(2);
     expect(take(state, 0, NO_LIMIT)).toHaveLength(4);
     expect(waitingCount(state)).toBe(100 - INITIAL_WINDOW - 7);
@@ -38,7 +38,7 @@ describe('the window of a site', () => {
 
   test('is never nothing while the site is open', () => {
     const state = windowWith(2);
-    receive(state, { kind: 'status', window: 0, suspendedUntilMs: 0, reason: undefined, nowMs: 0 });
+    receive(state, { kind: 'status', window: 0, suspendedForMs: 0, reason: undefined, nowMs: 0 });
     expect(take(state, 0, NO_LIMIT)).toEqual([0]);
   });
 

@@ -33,7 +33,7 @@ export interface SiteWindow<T> {
 export type SiteInput<T> =
   | { kind: 'enqueued'; item: T; site: Site }
   | { kind: 'returned'; item: T; site: Site }
-  | { kind: 'status'; window: number; suspendedUntilMs: number; reason: Reply | undefined; nowMs: number }
+  | { kind: 'status'; window: number; suspendedForMs: number; reason: Reply | undefined; nowMs: number }
   /** A job that is no longer out; `answered` when the site really had it. */
   | { kind: 'finished'; answered: boolean }
   | { kind: 'flushed' }
@@ -77,17 +77,17 @@ export function receive<T>(state: SiteWindow<T>, input: SiteInput<T>): void {
       state.returned = [];
       return;
     case 'status':
-      if (input.suspendedUntilMs > input.nowMs) suspend(state, input);
+      if (input.suspendedForMs > 0) suspend(state, input);
       else open(state, input.window);
   }
 }
 
 function suspend<T>(
   state: SiteWindow<T>,
-  input: { suspendedUntilMs: number; reason: Reply | undefined },
+  input: { suspendedForMs: number; nowMs: number; reason: Reply | undefined },
 ): void {
   state.phase = 'suspended';
-  state.suspendedUntilMs = input.suspendedUntilMs;
+  state.suspendedUntilMs = input.nowMs + input.suspendedForMs;
   state.reason = input.reason;
 }
 

@@ -66,6 +66,8 @@ export async function isStillOwner(
 
 export interface LoadedPack {
   sequence: number;
+  /** By the clock of JetStream. */
+  storedAtMs: number | undefined;
   /** Absent when it cannot be read. */
   index: PackIndex | undefined;
 }
@@ -122,7 +124,11 @@ export async function load(stores: Stores, partition: number): Promise<Loaded> {
   });
   const stream = spoolStream(partition, layout);
   await readAll(link, { stream, subject: subjects.spool(partition), headersOnly: true }, (record) => {
-    const pack: LoadedPack = { sequence: record.sequence, index: undefined };
+    const pack: LoadedPack = {
+      sequence: record.sequence,
+      storedAtMs: record.storedAtMs,
+      index: undefined,
+    };
     loaded.packs.push(pack);
     loaded.nextSequence = record.sequence + 1;
     // Packs are read without their data here.

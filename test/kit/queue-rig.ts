@@ -15,6 +15,7 @@ import {
   encodeIndex,
   type Frame,
 } from '#libs/pack/pack.ts';
+import { steadyClock } from '#libs/shell/steady-clock.ts';
 import { Tally } from '#libs/telemetry/tally.ts';
 import { Tracing } from '#libs/telemetry/tracing.ts';
 import {
@@ -50,6 +51,8 @@ export interface RigOptions {
   policy?: Partial<MessagePolicy>;
   /** Octets of the server's max_payload; 8 MB when absent. */
   payloadMax?: number;
+  /** The clock of the machine that queues run on; that of this one when absent. */
+  wall?: () => number;
 }
 
 export interface SentMail {
@@ -102,6 +105,7 @@ export class QueueRig {
   /** Domains that the resolver was asked for, in order. */
   readonly asked: string[] = [];
   readonly #policy: MessagePolicy;
+  readonly #wall: () => number;
   readonly #writer: RecordWriter;
   readonly #queues: RunningQueue[] = [];
   readonly #workers: FakeWorker[] = [];
@@ -111,6 +115,7 @@ export class QueueRig {
     this.nats = nats;
     this.link = link;
     this.layout = layoutOf(options);
+    this.#wall = options.wall ?? Date.now;
     this.#writer = new RecordWriter(link);
     this.#policy = {
       scheduleMs: [1500, 60_000],
@@ -148,7 +153,8 @@ export class QueueRig {
     const inDoubt: string[] = [];
     const lost: number[] = [];
     const [contentLost, quarantined]: string[][] = [[], []];
-    const desk = new SiteDesk({ link, shards: SHARDS, now: Date.now });
+    const clock = steadyClock(this.#wall);
+    const desk = new SiteDesk({ link, shards: SHARDS, now: clock.now });
     const context: SharedContext = {
       link,
       desk,
@@ -156,7 +162,7 @@ export class QueueRig {
       writer: new RecordWriter(link),
       direct: new DirectGet(link),
       erasure: new Erasure({ link, now: monotonic, onTrouble: (reason) => troubles.push(reason) }),
-      routes: new Routes(link, Date.now),
+      routes: new Routes(link, clock.now),
       tracing: Tracing.off(),
       interned: new Interned(),
       rounds: roundsAsInService(),
@@ -164,7 +170,8 @@ export class QueueRig {
       hostname: 'queue.test',
       sameTraceWindowMs: 3_600_000,
       packKeptMs: 0,
-      now: Date.now,
+      clock,
+      now: clock.now,
       onInDoubt: (_, attemptId) => inDoubt.push(attemptId),
       onTrouble: (reason) => troubles.push(reason),
       onContentLost: (queueId) => contentLost!.push(queueId),

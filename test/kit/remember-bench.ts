@@ -84,6 +84,7 @@ export function rememberBench({ replicas = 1, rounds, partition = 0 }: BenchOpti
     epoch: 9,
     layout: { spoolStreams: 2, replicas },
     now: () => clock.nowMs,
+    clock: { toWall: (atMs) => atMs },
     rounds: rounds ?? freeRounds(() => clock.nowMs),
     writer,
     direct,

@@ -91,7 +91,8 @@ describe('the operator', () => {
     worker.finish(job, 'RETURNED');
     await until(async () => (await admins[0]!.list(ALL)).mails[0]?.recipients[0]?.phase === 'site suspended');
     const [mail] = (await admins[1]!.list(ALL)).mails;
-    expect(mail!.recipients[0]).toMatchObject({ nextAttemptAtMs: until1, lastReply: BUSY });
+    expect(mail!.recipients[0]!.lastReply).toEqual(BUSY);
+    expect(Math.abs(mail!.recipients[0]!.nextAttemptAtMs - until1)).toBeLessThan(1000);
     worker.decide = () => 'RELAYED';
     expect(await admins[1]!.flush({ queueId: '', domain: 'a.example' })).toBe(1);
     await until(() => rig.isEmpty());
