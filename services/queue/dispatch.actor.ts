@@ -20,6 +20,7 @@ import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody, PendingAck } from './custody.ts';
 import { doubtfulPositions } from './doubt.ts';
+import type { Interned } from './interned.ts';
 import { dispatchMailSpan, dueAtMsOf, traceOfAttempt } from './mail-span.ts';
 import type { MessageInput } from './message.machine.ts';
 import { resultsOf } from './outcome-results.ts';
@@ -32,6 +33,7 @@ import type { WorkItem } from './site-desk.actor.ts';
 const REROUTE_AFTER_MS = 600_000;
 /** A worker that cannot start a job within this gives it back. */
 const START_WITHIN_MS = 300_000;
+const NOBODY_TOLD: readonly PositionResult[] = Object.freeze([]);
 
 /** The owner, as far as its attempts are concerned. */
 export interface DispatchOwner {
@@ -204,7 +206,7 @@ export class Dispatch {
   #finished(attempt: Attempt, worker: string, outcome: Outcome, nowMs: number): void {
     if (outcome.inDoubt) {
       attempt.checkpointed = true;
-      this.#lose(attempt, worker);
+      this.#lose(attempt, worker, knownOf(outcome, this.#context.interned));
       return;
     }
     const { custody, positions, origin } = attempt;
@@ -236,12 +238,31 @@ export class Dispatch {
     const results = outcome.inDoubt ? 'in doubt' : resultsOf(outcome, asked, this.#context.interned);
     this.#secondCopies.heard(attemptId, results, custody);
     if (custody === undefined || results === 'returned') this.acknowledge([ack]);
-    else if (results === 'in doubt') this.#doubted(custody, ack, asked);
+    else if (results === 'in doubt') this.#lateDoubt(custody, ack, { asked, outcome });
     else {
       const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
       this.#learn(custody, { ...ack, span }, { kind: 'late', nowMs, results });
     }
     if (custody !== undefined) this.#cancelRivals(custody);
+  }
+
+  /** Recipients that are told have their fates; the others may have been reached. */
+  #lateDoubt(
+    custody: Custody,
+    ack: PendingAck,
+    { asked, outcome }: { asked: readonly number[]; outcome: Outcome },
+  ): void {
+    const known = knownOf(outcome, this.#context.interned);
+    const told = new Set(known.map(({ position }) => position));
+    const positions = asked.filter((position) => !told.has(position));
+    const nowMs = this.#context.now();
+    const before = custody.acks;
+    custody.acks = [...before, ack];
+    const isLearned = known.length > 0 && this.#owner.feed(custody, { kind: 'late', nowMs, results: known });
+    const isMarked = this.#owner.feed(custody, { kind: 'doubted', nowMs, positions });
+    if (isLearned || isMarked) return;
+    custody.acks = before;
+    this.acknowledge([ack]);
   }
 
   /** Attempts that are out for nobody any more are stopped, if they have not passed their checkpoint. */
@@ -282,11 +303,11 @@ export class Dispatch {
 
   /** The worker that had the attempt is gone, or nobody ever had it; what it passed has been heard. */
   lost(attempt: Attempt): void {
-    this.#lose(attempt, '');
+    this.#lose(attempt, '', NOBODY_TOLD);
   }
 
-  /** `worker` waits to hear that it was acted on; nobody when it is "". */
-  #lose(attempt: Attempt, worker: string): void {
+  /** `worker` waits to hear that it was acted on; nobody when it is "". `known`: what was said to some recipients all the same. */
+  #lose(attempt: Attempt, worker: string, known: readonly PositionResult[]): void {
     const { now, policy } = this.#context;
     const { custody, id, positions, checkpointed, origin } = attempt;
     this.#leaveSite(attempt, false);
@@ -295,15 +316,16 @@ export class Dispatch {
     const site = origin.kind === 'leased' ? origin.site : undefined;
     const lost = { kind: 'lost', nowMs: now(), positions, site, inDoubt: checkpointed } as const;
     const ack = { worker, attemptId: id };
-    // What is held is stored: the checkpoint must be found until then.
+    // What is held, or known, is stored: the checkpoint must be found until then.
     const before = custody.acks;
-    const waits = checkpointed && policy.inDoubt === 'hold';
+    const waits = checkpointed && (policy.inDoubt === 'hold' || known.length > 0);
     if (waits) {
       attempt.finished = true;
       custody.acks = [...before, ack];
     } else this.acknowledge([ack]);
+    const isLearned = this.#owner.feed(custody, { kind: 'outcome', nowMs: now(), results: known });
     const isFed = this.#owner.feed(custody, lost);
-    if (waits && !isFed) {
+    if (waits && !isLearned && !isFed) {
       custody.acks = before;
       this.acknowledge([ack]);
     }
@@ -344,4 +366,11 @@ export class Dispatch {
   #leaveSite({ origin, siteKey }: Attempt, answered: boolean): void {
     if (origin.kind === 'leased') this.#context.desk.finished(siteKey, answered);
   }
+}
+
+/** What an attempt in doubt says of single recipients: the others may have been reached or not. */
+function knownOf(outcome: Outcome, interned: Interned): readonly PositionResult[] {
+  const positions = outcome.recipients.map(({ recipient }) => recipient);
+  const results = positions.length === 0 ? NOBODY_TOLD : resultsOf(outcome, positions, interned);
+  return results === 'returned' ? NOBODY_TOLD : results;
 }

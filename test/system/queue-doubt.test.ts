@@ -32,9 +32,14 @@ async function out(isPassed: 'passed' | 'not yet', to = ['a@a.example']): Promis
 }
 
 /** What a worker says that nobody counts among the living. */
-function tellLate(job: Job, kind: OutcomeKind, inDoubt: boolean): void {
+function tellLate(
+  job: Job,
+  kind: OutcomeKind,
+  inDoubt: boolean,
+  recipients: Outcome['recipients'] = [],
+): void {
   const { attemptId, queueId, recipients: jobRecipients, partition } = job;
-  const said = { kind, reply: OK, recipients: [], tls: '', inDoubt };
+  const said = { kind, reply: OK, recipients, tls: '', inDoubt };
   const outcome: Outcome = { attemptId, queueId, jobRecipients, ...said };
   const batch = { worker: worker.instance, accepted: [], outcomes: [outcome], sites: [] };
   rig.link.publish(subjects.outcome(partition), OutcomeBatch.encode(batch).finish());
@@ -141,6 +146,15 @@ describe('A mail whose final dot may be out', () => {
     await until(() => rig.isEmpty());
     expect([owner.inDoubt, other.taken.length]).toEqual([[], 1]);
   });
+});
+
+test('Of a mail in doubt those recipients are not tried again that the host has answered for', async () => {
+  const job = await out('passed', ['a@a.example', 'b@a.example']);
+  worker.decide = () => 'RELAYED';
+  tellLate(job, OutcomeKind.DEFERRED, true, [{ recipient: 0, kind: OutcomeKind.RELAYED, reply: OK }]);
+  await until(() => rig.isEmpty());
+  expect(owner.inDoubt).toEqual([job.attemptId]);
+  expect(worker.taken.map(({ job: { recipients } }) => recipients)).toEqual([[], [1]]);
 });
 
 describe('A worker that was silent while the partition got another owner', () => {
