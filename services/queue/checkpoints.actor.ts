@@ -37,7 +37,7 @@ export interface CheckpointsOptions {
   link: Link;
   writer: Pick<RecordWriter, 'store'>;
   now: () => number;
-  /** A worker may send the final dots of these attempts; `isFresh` when they passed behind our first fence. */
+  /** A worker may send the final dots of these attempts; `isFresh` when they passed while the partition was ours, and now for the first time. */
   onCheckpoint: (worker: string, attemptIds: readonly string[], isFresh: boolean) => void;
   /** False while something may still become of the attempt. */
   isOver: (attemptId: string) => boolean;
@@ -50,7 +50,8 @@ interface Ending {
   onStored: () => void;
 }
 
-type Fencing = 'fenced' | 'replaced' | 'unavailable';
+/** anew: it stands, in a stream that has nothing of what we wrote before. */
+type Fencing = 'fenced' | 'anew' | 'replaced' | 'unavailable';
 
 export class Checkpoints {
   readonly ledger = new CheckpointLedger();
@@ -59,13 +60,15 @@ export class Checkpoints {
   #admissions: Admissions = admissionsOf(undefined);
   /** Sequence of our newest fence; 0 before the first. */
   #fence = 0;
-  /** Sequence of the first in this stream. */
-  #firstFence = 0;
+  /** Whoever passes behind this passes while the partition is ours. */
+  #freshAfter = 0;
+  /** How far the stream had been read when it was last read from its beginning. */
+  #heardTo = 0;
   #follower: Follower | undefined;
   #stopHearing: (() => void) | undefined;
   #endings: Ending[] = [];
   #ending: Promise<void> | undefined;
-  #storing = 0;
+  #storing: readonly Ending[] = [];
   readonly #catchingUp = new Set<{ to: number; done: (isDone: boolean) => void }>();
   #purgedTo = 0;
   #copiedAtMs = Number.NEGATIVE_INFINITY;
@@ -84,6 +87,7 @@ export class Checkpoints {
     const sequence = last.kind === 'found' ? last.record.sequence : 0;
     const standing = last.kind === 'found' ? readMessage(Fence, last.record.data, subject) : undefined;
     if (standing !== undefined && standing.epoch > epoch) return 'replaced';
+    const isAnew = this.#fence !== 0 && !this.#isOurs(sequence, standing);
     if (this.#fence === 0) this.#admissions = admissionsOf(standing);
     const stored = await writer.store({
       subject,
@@ -93,9 +97,23 @@ export class Checkpoints {
       giveUpAfterMs: STORE_WAIT_MS,
     });
     if (stored.kind !== 'stored') return 'unavailable';
-    if (this.#firstFence === 0 || stored.sequence < this.#fence) this.#firstFence = stored.sequence;
+    if (this.#fence === 0) this.#freshAfter = stored.sequence;
+    else if (isAnew) this.#beginAnew(stored.sequence);
     this.#fence = stored.sequence;
-    return 'fenced';
+    return isAnew ? 'anew' : 'fenced';
+  }
+
+  /** What is below what we have heard is not what we have heard, unless the stream had no room and lost only its oldest records. */
+  #beginAnew(sequence: number): void {
+    const heardTo = Math.max(this.#heardTo, this.ledger.readTo);
+    this.#freshAfter = sequence > heardTo ? heardTo : 0;
+    this.#heardTo = this.#freshAfter;
+  }
+
+  /** A later one than we know of is one whose acknowledgement was lost, or is on its way. */
+  #isOurs(sequence: number, standing: Fence | undefined): boolean {
+    if (sequence === this.#fence) return true;
+    return sequence > this.#fence && standing?.epoch === this.#options.epoch;
   }
 
   /** Reads all that is stored; throws when JetStream does not let it. */
@@ -128,21 +146,32 @@ export class Checkpoints {
 
   #heard(record: StoredRecord, isOver: (attemptId: string) => boolean): void {
     if (this.#isStopped) return;
-    const { onCheckpoint, onFenced, epoch } = this.#options;
+    const { onFenced, epoch } = this.#options;
     const read = checkpointOf(record);
-    const { worker, attemptIds } = read;
+    const { attemptIds } = read;
     // What we took for over would be removed: it is the next owner's.
     if (attemptIds.some((id) => epochOfAttemptId(id) > epoch)) {
       onFenced();
       return;
     }
-    this.ledger.add(record.sequence, read, isOver);
-    if (attemptIds.length > 0) onCheckpoint(worker, attemptIds, record.sequence > this.#firstFence);
+    if (attemptIds.length > 0) this.#tell(read, record.sequence > this.#freshAfter);
+    // What is open stays so, wherever it is recorded: nobody here may have it, and its worker has not been heard.
+    this.ledger.add(record.sequence, read, (id) => isOver(id) && this.ledger.get(id) === undefined);
     for (const one of this.#catchingUp) {
       if (record.sequence < one.to) continue;
       this.#catchingUp.delete(one);
       one.done(true);
     }
+  }
+
+  /** What is copied, or read again, was told before. */
+  #tell({ worker, attemptIds }: Checkpoint, isFresh: boolean): void {
+    const { onCheckpoint } = this.#options;
+    const known = isFresh ? attemptIds.filter((id) => this.ledger.get(id) !== undefined) : attemptIds;
+    if (known.length > 0) onCheckpoint(worker, known, false);
+    if (known.length === attemptIds.length) return;
+    const news = known.length === 0 ? attemptIds : attemptIds.filter((id) => !known.includes(id));
+    onCheckpoint(worker, news, true);
   }
 
   /**
@@ -154,17 +183,26 @@ export class Checkpoints {
     const after = afterGivingUp(before, present, through);
     if (after !== undefined) {
       this.#admissions = after;
-      if ((await this.#fenceAgain()) !== 'fenced') {
+      const fenced = await this.#fenceAgain();
+      if (fenced !== 'fenced' && fenced !== 'anew') {
         this.#admissions = before;
         return false;
       }
     }
-    return this.#catchUp();
+    // Last, so that all that was read before is known to be of the stream in which our fence stands.
+    return (await this.#catchUp()) && (await this.verify());
   }
 
+  /** In a stream that began anew nothing was heard yet. */
   async #fenceAgain(): Promise<Fencing> {
+    const { partition, onFenced, onTrouble } = this.#options;
     const fenced = await this.fence();
-    if (fenced === 'replaced' && !this.#isStopped) this.#options.onFenced();
+    if (this.#isStopped) return fenced;
+    if (fenced === 'replaced') onFenced();
+    if (fenced === 'anew') {
+      onTrouble(`partition ${partition}: ${STREAM} began anew; what only it knew of attempts is lost`);
+      await this.#readAgain();
+    }
     return fenced;
   }
 
@@ -201,7 +239,7 @@ export class Checkpoints {
 
   /** Attempts that ended and of which that is not stored yet. */
   get ending(): number {
-    return this.#endings.length + this.#storing;
+    return this.#endings.length + this.#storing.length;
   }
 
   /** Stores what ended, unless a record is still under way or the last one failed a moment ago. */
@@ -210,13 +248,13 @@ export class Checkpoints {
     if (this.#isStopped || !this.#pause.isOver(this.#options.now())) return;
     this.#ending = this.#store().finally(() => {
       this.#ending = undefined;
-      this.#storing = 0;
+      this.#storing = [];
     });
   }
 
   async #store(): Promise<void> {
     const endings = this.#endings.splice(0, IDS_MAX);
-    this.#storing = endings.length;
+    this.#storing = endings;
     const ended = endings.map(({ attemptId }) => attemptId);
     if (!(await this.#publish({ worker: '', attemptIds: [], ended, parts: [] }))) {
       this.#endings = [...endings, ...this.#endings];
@@ -246,32 +284,47 @@ export class Checkpoints {
     return false;
   }
 
-  /** Looks whether our fence still stands; when the stream began anew, writes into it what must be there. */
-  async verify(): Promise<void> {
-    const { link, partition, epoch, onFenced, onTrouble } = this.#options;
-    if (this.#isStopped || this.#fence === 0) return;
-    const last = await lastRecord(link, STREAM, subjects.fence(partition));
-    if (last.kind === 'unavailable' || this.#isStopped) return;
+  /** True when our fence still stands; when the stream began anew, writes into it what must be there. */
+  async verify(): Promise<boolean> {
+    const { link, partition, epoch, onFenced } = this.#options;
+    if (this.#isStopped || this.#fence === 0) return false;
+    const subject = subjects.fence(partition);
+    const last = await lastRecord(link, STREAM, subject);
+    if (last.kind === 'unavailable' || this.#isStopped) return false;
     if (last.kind === 'found') {
-      if (last.record.sequence === this.#fence) return;
-      const standing = readMessage(Fence, last.record.data, last.record.subject);
-      if (standing !== undefined && standing.epoch > epoch) return onFenced();
+      const { sequence, data } = last.record;
+      const standing = sequence === this.#fence ? undefined : readMessage(Fence, data, subject);
+      if (this.#isOurs(sequence, standing)) {
+        this.#fence = sequence;
+        return true;
+      }
+      if (standing !== undefined && standing.epoch > epoch) {
+        onFenced();
+        return false;
+      }
     }
-    onTrouble(`partition ${partition}: ${STREAM} began anew; what only it knew of attempts is lost`);
-    if ((await this.#fenceAgain()) === 'fenced') await this.#readAgain();
+    await this.#fenceAgain();
+    return false;
   }
 
   /** The end of the stream may be lost, or all of it: what we know goes into it again. */
   async #reconnected(): Promise<void> {
+    // Until that is known, no number of ours says what may be removed.
+    this.#forgetRecords();
     await this.verify();
     await this.#readAgain();
+  }
+
+  #forgetRecords(): void {
+    this.#heardTo = Math.max(this.#heardTo, this.ledger.readTo);
+    this.ledger.forgetRecords();
+    this.#purgedTo = 0;
   }
 
   async #readAgain(): Promise<void> {
     if (this.#isStopped || this.#follower === undefined) return;
     void this.#follower.stop();
-    this.ledger.forgetRecords();
-    this.#purgedTo = 0;
+    this.#forgetRecords();
     await this.follow();
     await this.#copy([...this.ledger.all()]);
   }
@@ -286,7 +339,8 @@ export class Checkpoints {
     }
     for (const [worker, some] of byWorker) {
       for (let from = 0; from < some.length; from += IDS_MAX) {
-        const part = some.slice(from, from + IDS_MAX);
+        const part = this.#stillOpen(some.slice(from, from + IDS_MAX));
+        if (part.length === 0) continue;
         const parts = part.filter(({ recipients }) => recipients.length > 0);
         const record = {
           worker,
@@ -297,6 +351,12 @@ export class Checkpoints {
         if (!(await this.#publish(record))) return;
       }
     }
+  }
+
+  /** What ended, or is just being stored as ended, would be open again behind the record that says so. */
+  #stillOpen(some: readonly OpenCheckpoint[]): OpenCheckpoint[] {
+    const ending = new Set([...this.#storing, ...this.#endings].map(({ attemptId }) => attemptId));
+    return some.filter(({ attemptId }) => !ending.has(attemptId) && this.ledger.get(attemptId) !== undefined);
   }
 
   /** Removes records of attempts that are over. Called about once a second. */
