@@ -198,8 +198,9 @@ export class Partition implements DispatchOwner, Leaser {
   readonly #refusedUntilMs = (siteKey: string): number =>
     this.#context.desk.find(siteKey)?.suspendedUntilMs ?? 0;
 
-  /** Looks at a mail that is new, due, or was taken over. */
+  /** Looks at a mail that is new, due, or was taken over; at one that a worker may have when that has been heard. */
   wake(custody: Custody): void {
+    if (this.#unheard?.holds(custody) === true) return;
     const isListed = custody.message.recipients.length > 0;
     if (isListed)
       this.feed(custody, { kind: 'due', nowMs: this.#context.now(), refusedUntilMs: this.#refusedUntilMs });

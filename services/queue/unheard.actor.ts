@@ -21,7 +21,12 @@ const SAY_EVERY_MS = 10_000;
 const NONE: readonly string[] = Object.freeze([]);
 
 export interface UnheardOptions {
-  owner: { readonly number: number; readonly epoch: number; find(queueId: string): Custody | undefined };
+  owner: {
+    readonly number: number;
+    readonly epoch: number;
+    readonly isOpen: boolean;
+    find(queueId: string): Custody | undefined;
+  };
   dispatch: Dispatch;
   checkpoints: Checkpoints;
   context: Pick<QueueContext, 'liveWorkers' | 'viewIsFresh' | 'now' | 'onTrouble'> & { link: Link };
@@ -112,6 +117,8 @@ export class Unheard {
       if (this.silent.length > 0) {
         this.#say();
         const answers = await askInflight(context, owner, context.liveWorkers().size);
+        // Given up meanwhile: the next owner judges, and counts.
+        if (!owner.isOpen) return;
         for (const answer of answers) this.#heardLate(answer);
       }
       if (context.viewIsFresh()) this.#judge();

@@ -278,6 +278,27 @@ test('A worker that lives and does not answer keeps its mails from being started
   expect(other.jobsOf(job.queueId)).toEqual([]);
 });
 
+test('What a silent worker may have of a mail is not started when something is heard of the rest', async () => {
+  await out('passed', ['a@a.example', 'b@b.example']);
+  await until(() => worker.taken.length === 2);
+  const [first, second] = worker.taken.map(({ job }) => job);
+  expect(await worker.checkpoint(second!)).toBe('passed');
+  await owner.kill();
+  worker.isMute = true;
+  owner = await rig.openQueue();
+  worker.finish(first!, 'RELAYED');
+  await until(() => worker.acknowledged.includes(first!.attemptId));
+  const [fresh] = await rig.accept([{ to: ['c@c.example'] }]);
+  await worker.job(({ queueId }) => queueId === fresh);
+  expect(worker.jobsOf(first!.queueId)).toHaveLength(2);
+  worker.isMute = false;
+  worker.decide = () => 'RELAYED';
+  worker.finish(second!, 'RELAYED');
+  worker.finish(worker.jobsOf(fresh!)[0]!, 'RELAYED');
+  await until(() => rig.isEmpty());
+  expect([owner.inDoubt, worker.taken.length]).toEqual([[], 3]);
+});
+
 test('A mail is counted and delivered once more at most when nats-server dies with what was just said to it', async () => {
   const job = await out('not yet');
   await rig.nats.kill('SIGKILL');
