@@ -191,7 +191,8 @@ export class Dispatch {
     const nowMs = this.#context.now();
     for (const id of batch.accepted) {
       const attempt = this.attempts.get(id);
-      if (attempt !== undefined) attempt.worker = batch.worker;
+      // Whose final dot may be out has it, whoever accepts it too.
+      if (attempt !== undefined && !attempt.checkpointed) attempt.worker = batch.worker;
     }
     for (const outcome of batch.outcomes) this.#outcome(batch.worker, outcome, nowMs);
     for (const status of batch.sites) this.#context.desk.status(status, nowMs);
@@ -204,7 +205,7 @@ export class Dispatch {
   }
 
   #finished(attempt: Attempt, worker: string, outcome: Outcome, nowMs: number): void {
-    if (outcome.inDoubt) {
+    if (isInDoubt(outcome, attempt.positions)) {
       attempt.checkpointed = true;
       this.#lose(attempt, worker, knownOf(outcome, this.#context.interned));
       return;
@@ -366,6 +367,11 @@ export class Dispatch {
   #leaveSite({ origin, siteKey }: Attempt, answered: boolean): void {
     if (origin.kind === 'leased') this.#context.desk.finished(siteKey, answered);
   }
+}
+
+/** Not when its worker was cut off after the last recipient was answered for. */
+function isInDoubt({ inDoubt, recipients }: Outcome, positions: readonly number[]): boolean {
+  return inDoubt === true && recipients.length < positions.length;
 }
 
 /** What an attempt in doubt says of single recipients: the others may have been reached or not. */

@@ -1,0 +1,113 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Tally } from '#libs/telemetry/tally.ts';
+import { Tracing } from '#libs/telemetry/tracing.ts';
+import { type InflightAttempt, type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import type { QueueContext } from './context.ts';
+import { type Custody, newCustody } from './custody.ts';
+import { Dispatch, type DispatchOwner } from './dispatch.actor.ts';
+import { Interned } from './interned.ts';
+import { receive } from './message.machine.ts';
+import { messageFromPack, NO_REPLY } from './message.ts';
+import type { MessagePolicy } from './message-reviews.ts';
+
+const policy: MessagePolicy = {
+  scheduleMs: [1000],
+  expireAfterMs: 1_000_000,
+  delayWarningAfterMs: 500_000,
+  inDoubt: 'hold',
+};
+/** Of an earlier owner, adopted by this one. */
+const ID = 'q.1.9';
+
+let counted: string[];
+let acknowledged: string[];
+let custody: Custody;
+let dispatch: Dispatch;
+
+beforeEach(() => {
+  counted = [];
+  acknowledged = [];
+  const place = { offset: 0, length: 1 };
+  const entry = { queueId: 'q', ...place, acceptedAtMs: 0, domains: [], size: 1, nullReversePath: false };
+  const ref = { stream: 'SPOOL_0', sequence: 1, ...place };
+  const message = messageFromPack({ ...entry, trace: undefined }, ref, ['a.example', 'a.example']);
+  custody = newCustody(message, { sequence: 1, entry: 0 }, 0);
+  const owner: DispatchOwner = {
+    number: 0,
+    epoch: 10,
+    isOpen: true,
+    find: () => custody,
+    feed: (mail, input) => receive(mail.message, input, policy).length > 0,
+    onContentMissing: () => {},
+  };
+  const context = {
+    now: () => 1000,
+    policy,
+    interned: new Interned(),
+    tracing: Tracing.off(),
+    link: { publish: () => true },
+    desk: { finished: () => {}, status: () => {} },
+    counters: { outcomes: { count: () => {} } as unknown as Tally<string> },
+    acknowledge: (_: unknown, worker: string, attemptId: string) =>
+      acknowledged.push(`${worker} ${attemptId}`),
+    onInDoubt: (_: string, attemptId: string) => counted.push(attemptId),
+  } as unknown as QueueContext;
+  const end = (_: string, onStored: () => void) => onStored();
+  dispatch = new Dispatch(owner, context, () => ({ end, over: () => {} }));
+});
+
+const running: InflightAttempt = {
+  attemptId: ID,
+  queueId: 'q',
+  recipients: [],
+  siteKey: 's',
+  checkpointed: false,
+};
+
+function hear(worker: string, what: { accepted?: string[]; outcomes?: Outcome[] }): void {
+  dispatch.heard({ worker, accepted: [], outcomes: [], sites: [], ...what });
+}
+
+/** It was cut off behind its final dot; of the first recipient it knows more. */
+const cut: Outcome = {
+  attemptId: ID,
+  queueId: 'q',
+  kind: OutcomeKind.DEFERRED,
+  reply: NO_REPLY,
+  recipients: [{ recipient: 0, kind: OutcomeKind.RELAYED, reply: NO_REPLY }],
+  tls: '',
+  jobRecipients: [],
+  inDoubt: true,
+};
+const phases = () => custody.message.recipients.map(({ phase, inDoubt }) => `${phase} ${inDoubt}`);
+
+describe('An attempt that two workers have', () => {
+  test('is counted when both pass its checkpoint, whoever accepted it last', () => {
+    dispatch.adopt('w1', running);
+    dispatch.checkpointed('w1', [ID], true);
+    hear('w2', { accepted: [ID] });
+    dispatch.checkpointed('w2', [ID], true);
+    expect(counted).toEqual([ID]);
+  });
+});
+
+describe('Of an attempt in doubt', () => {
+  test('what its worker knows all the same is believed, and the rest is in doubt', () => {
+    dispatch.adopt('w', running);
+    hear('w', { outcomes: [cut] });
+    expect([phases(), counted]).toEqual([['done false', 'held true'], [ID]]);
+    expect([acknowledged, custody.acks]).toEqual([[], [expect.objectContaining({ attemptId: ID })]]);
+  });
+
+  test('the same holds when nobody here knows the attempt', () => {
+    hear('w', { outcomes: [cut] });
+    expect([phases(), counted, acknowledged]).toEqual([['done false', 'held true'], [ID], []]);
+  });
+
+  test('nothing is in doubt when its worker knows everything', () => {
+    dispatch.adopt('w', running);
+    const both = [0, 1].map((recipient) => ({ recipient, kind: OutcomeKind.RELAYED, reply: NO_REPLY }));
+    hear('w', { outcomes: [{ ...cut, recipients: both }] });
+    expect([custody.message.phase, counted]).toEqual(['settled', []]);
+  });
+});
