@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Tally } from '#libs/telemetry/tally.ts';
 import { Tracing } from '#libs/telemetry/tracing.ts';
-import { type InflightAttempt, type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import { type InflightAttempt, type Outcome, OutcomeAck, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { QueueContext } from './context.ts';
 import { type Custody, newCustody } from './custody.ts';
 import { Dispatch, type DispatchOwner } from './dispatch.actor.ts';
@@ -21,12 +21,14 @@ const ID = 'q.1.9';
 
 let counted: string[];
 let acknowledged: string[];
+let cancelled: string[];
 let custody: Custody;
 let dispatch: Dispatch;
 
 beforeEach(() => {
   counted = [];
   acknowledged = [];
+  cancelled = [];
   const place = { offset: 0, length: 1 };
   const entry = { queueId: 'q', ...place, acceptedAtMs: 0, domains: [], size: 1, nullReversePath: false };
   const ref = { stream: 'SPOOL_0', sequence: 1, ...place };
@@ -45,7 +47,7 @@ beforeEach(() => {
     policy,
     interned: new Interned(),
     tracing: Tracing.off(),
-    link: { publish: () => true },
+    link: { publish: (_: string, data: Uint8Array) => cancelled.push(...OutcomeAck.decode(data).cancelled) },
     desk: { finished: () => {}, status: () => {} },
     counters: { outcomes: { count: () => {} } as unknown as Tally<string> },
     acknowledge: (_: unknown, worker: string, attemptId: string) =>
@@ -89,6 +91,14 @@ describe('An attempt that two workers have', () => {
     dispatch.checkpointed('w2', [ID], true);
     expect(counted).toEqual([ID]);
   });
+});
+
+test('What is in doubt and to be held is tried by no other attempt that was adopted', () => {
+  dispatch.adopt('w1', running);
+  dispatch.doubt({ attemptId: 'q.2.9', worker: 'gone', recipients: [] }, custody);
+  expect([counted, cancelled]).toEqual([['q.2.9'], [ID]]);
+  hear('w1', { outcomes: [{ ...cut, kind: OutcomeKind.RETURNED, recipients: [], inDoubt: false }] });
+  expect(phases()).toEqual(['held true', 'held true']);
 });
 
 describe('Of an attempt in doubt', () => {

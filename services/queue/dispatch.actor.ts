@@ -160,6 +160,8 @@ export class Dispatch {
     const { attemptId } = checkpoint;
     this.#secondCopies.count(attemptId);
     this.#doubted(custody, { worker: '', attemptId }, doubtfulPositions(checkpoint, custody.message));
+    // Another one of it may have been adopted: what is in doubt is not tried, where it is to be held.
+    this.#cancelRivals(custody);
   }
 
   /** Checkpoints of a worker; `isFresh` when they were passed behind our first fence. */

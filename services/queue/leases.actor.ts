@@ -79,9 +79,12 @@ export class Leases {
   /** True when what others than these passed of the attempts has been heard, and they pass no more of them. */
   #giveUp(attempts: readonly Attempt[], present: ReadonlySet<string>): Promise<boolean> {
     const { checkpoints, owner } = this.#options;
-    const ids = attempts.map(({ id }) => partsOfAttemptId(id));
-    const ours = ids.filter(({ epoch }) => epoch === owner.epoch).map(({ number }) => number);
-    return checkpoints().giveUp(present, Math.max(0, ...ours));
+    let through = 0;
+    for (const { id } of attempts) {
+      const { epoch, number } = partsOfAttemptId(id);
+      if (epoch === owner.epoch) through = Math.max(through, number);
+    }
+    return checkpoints().giveUp(present, through);
   }
 
   #again(attempt: Attempt, worker: string | undefined): void {
