@@ -34,7 +34,7 @@ beforeAll(async () => {
   const config = join(folder, 'provision.yaml');
   writeFileSync(config, stringify({ nats: { ...nats, url, credentials: users.credentialsOf('provision') } }));
   const { code, out } = await postrider('provision', '--config', config);
-  expect([code, out]).toEqual([0, expect.stringMatching(/^SPOOL_0 {5}made\n(.* made\n){7}$/)]);
+  expect([code, out]).toEqual([0, expect.stringMatching(/^SPOOL_0 {5}made\n(.* made\n){8}$/)]);
   looker = await connectLink({ url, service: 'provision', credentials: users.credentialsOf('provision') });
   smokePort = await freePort();
   stage = await Stage.open({

@@ -36,7 +36,7 @@ beforeAll(async () => {
     links.set(user, await connectLink({ url: nats.url, service: user, credentials, onStatus }));
   }
   const made = await provisionAll(as('provision'), layout, { awaitCopies: true });
-  expect(made.map(({ kind }) => kind)).toEqual(Array(8).fill('made'));
+  expect(made.map(({ kind }) => kind)).toEqual(Array(9).fill('made'));
 });
 
 afterAll(async () => {
