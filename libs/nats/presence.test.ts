@@ -139,6 +139,29 @@ describe('Presence', () => {
     await presence.leave();
   });
 
+  test('knows how far the clocks of others are from ours, through a slow way, of who lives and says it', async () => {
+    const { presence, send } = await started();
+    const saysAt = (instance: string, wallClockMs: number) =>
+      send(instance.split('-', 1)[0]!, heartbeat(instance, { wallClockMs }));
+    await pass(4000, () => {
+      saysAt('delivery-ahead', Date.now() + 12_300);
+      saysAt('queue-slow', Date.now() - 3000);
+      saysAt('queue-old', 0);
+      saysAt('queue-us', Date.now() + 99_000);
+    });
+    saysAt('queue-slow', Date.now() - 20);
+    saysAt('delivery-ahead', Date.now() + 12_300 - 5000);
+    expect(presence.clockOffsets()).toEqual([
+      { instance: 'queue-slow', aheadMs: -20 },
+      { instance: 'delivery-ahead', aheadMs: 12_300 },
+    ]);
+    send('delivery', heartbeat('delivery-ahead', { leaving: true }));
+    expect(presence.clockOffsets().map(({ instance }) => instance)).toEqual(['queue-slow']);
+    await pass(7000);
+    expect(presence.clockOffsets()).toEqual([]);
+    await presence.leave();
+  });
+
   test.each([
     ['no protobuf', Buffer.from([0x0f, 0xff, 0xff, 0xff])],
     ['nothing', Buffer.alloc(0)],

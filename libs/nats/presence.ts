@@ -12,6 +12,7 @@
 // Fails: while the link is down nobody is declared gone: silence then says nothing about the others. What is no heartbeat is
 // dropped (decoding.ts).
 import { Presence as PresenceMessage } from '#proto/postrider/v1/job.ts';
+import { type ClockOffset, OffsetEstimate } from './clock-skew.ts';
 import { listen, type Wire } from './decoding.ts';
 import { subjects } from './layout.ts';
 import type { Link, LinkSubscription } from './link.ts';
@@ -56,6 +57,8 @@ interface Seen {
   passive: boolean;
   /** Of the youngest heartbeat. */
   clockMs: number;
+  /** Of its wall clock. */
+  offset: OffsetEstimate;
   heardAtMs: number;
   /** Its silence counts from here: when it was heard, or later. */
   silentFromMs: number;
@@ -133,6 +136,17 @@ export class Presence {
     return this.#seen.get(service)?.get(instance)?.clockMs;
   }
 
+  /** Of every live instance of a watched service that says its wall clock, without our own. */
+  clockOffsets(): ClockOffset[] {
+    const offsets: ClockOffset[] = [];
+    for (const members of this.#seen.values()) {
+      for (const [instance, { offset }] of members) {
+        if (offset.aheadMs !== undefined) offsets.push({ instance, aheadMs: offset.aheadMs });
+      }
+    }
+    return offsets;
+  }
+
   /** Until then (performance.now) nobody thinks that we are gone. */
   get leaseUntilMs(): number {
     return this.#confirmedAtMs + LEASE_MS;
@@ -186,8 +200,10 @@ export class Presence {
     const known = members.get(instance);
     const clockMs = Math.max(known?.clockMs ?? 0, message.clockMs);
     const heardAtMs = performance.now();
+    const offset = known?.offset ?? new OffsetEstimate();
+    offset.heard({ wallMs: message.wallClockMs, ourWallMs: Date.now(), atMs: heardAtMs });
     const silence = { silentFromMs: heardAtMs, foundSilentAtMs: undefined };
-    members.set(instance, { holds, passive, clockMs, heardAtMs, ...silence });
+    members.set(instance, { holds, passive, clockMs, offset, heardAtMs, ...silence });
     if (known === undefined && service === this.#options.service) this.announceNow();
     const isSame = known?.passive === passive && sameOctets(known.holds, holds);
     if (!isSame) this.#changed(service);

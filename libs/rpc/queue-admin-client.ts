@@ -31,7 +31,7 @@ export function connectQueueAdmin(address: string): QueueAdmin {
   };
 }
 
-const NOTHING_SAID: QueueSummary = { mails: 0, phases: [], instances: 0, answered: 0 };
+const NOTHING_SAID: QueueSummary = { mails: 0, phases: [], instances: 0, answered: 0, clocks: undefined };
 
 function list(client: QueueAdminClient, address: string, request: ListRequest): Promise<Listing> {
   return new Promise((resolve, reject) => {

@@ -11,6 +11,7 @@ const SUMMARY: QueueSummary = {
   phases: [{ phase: 'deferred', recipients: 2 }],
   instances: 1,
   answered: 1,
+  clocks: { differMs: 12_300, instance: 'queue-b', isAhead: true },
 };
 
 function mail(queueId: string): QueuedMail {

@@ -5,7 +5,7 @@ import type { TraceAdminCalls } from '#libs/rpc/trace-admin.ts';
 import type { FlushRequest, ListRequest } from '#proto/postrider/v1/admin.ts';
 import { run } from './command-line.ts';
 
-const EMPTY = { mails: [], summary: { mails: 0, phases: [], instances: 1, answered: 1 } };
+const EMPTY = { mails: [], summary: { mails: 0, phases: [], instances: 1, answered: 1, clocks: undefined } };
 
 const NO_RULES: TraceAdminCalls = {
   force: async () => ({ kind: 'invalid', reason: 'no rules here' }),

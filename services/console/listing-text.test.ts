@@ -32,7 +32,10 @@ function mail(over: Partial<QueuedMail> = {}): QueuedMail {
 
 function listing(mails: QueuedMail[], over: Partial<Listing['summary']> = {}): Listing {
   const phases = [{ phase: 'deferred', recipients: mails.length }];
-  return { mails, summary: { mails: mails.length, phases, instances: 1, answered: 1, ...over } };
+  return {
+    mails,
+    summary: { mails: mails.length, phases, instances: 1, answered: 1, clocks: undefined, ...over },
+  };
 }
 
 describe('the list of what waits', () => {
@@ -75,6 +78,22 @@ describe('the list of what waits', () => {
     const text = listingText(listing([mail()], { mails: 200_000, instances: 2 }), NOW_MS);
     expect(text).toContain('\n200,000 mails wait; recipients: 1 deferred.\nListed: the oldest 1.\n');
     expect(text).toContain('INCOMPLETE: 1 of 2 queue instances answered; ask again in a moment.\n');
+  });
+
+  test.each([
+    [{ differMs: 12_340, instance: 'queue-ab12', isAhead: true }, '12.3 s (queue-ab12 is ahead)'],
+    [
+      { differMs: 9_000_000, instance: 'delivery-\u001b[2J', isAhead: false },
+      '2 h 30 min (delivery-?[2J is behind)',
+    ],
+  ])('says when clocks differ: %j', (clocks, words) => {
+    const text = listingText(listing([], { clocks }), NOW_MS);
+    expect(text).toBe(`The queue is empty.\nCLOCKS differ by up to ${words}.\n`);
+  });
+
+  test('says nothing of clocks that agree, or of which nothing is known', () => {
+    const clocks = { differMs: 2000, instance: 'queue-a', isAhead: true };
+    expect(listingText(listing([], { clocks }), NOW_MS)).toBe('The queue is empty.\n');
   });
 
   test('does not let one long value push all columns away', () => {

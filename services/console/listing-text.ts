@@ -1,7 +1,8 @@
 // What waits, as text for a terminal: a row per mail, a row per recipient below it, a summary at the end. Pure. What
 // senders and other hosts wrote cannot move the cursor or break a row.
+import { CLOCKS_AGREE_MS } from '#libs/nats/clock-skew.ts';
 import type { Listing } from '#libs/rpc/queue-admin.ts';
-import type { QueuedMail, QueuedRecipient } from '#proto/postrider/v1/admin.ts';
+import type { ClockSpread, QueuedMail, QueuedRecipient } from '#proto/postrider/v1/admin.ts';
 import { ageText, countText, sizeText, untilText } from './quantities.ts';
 import { aligned, visible, widthsOf } from './table.ts';
 
@@ -52,7 +53,7 @@ function replyText(reply: NonNullable<QueuedRecipient['lastReply']>): string {
 }
 
 function summaryLines({ mails, summary }: Listing): string[] {
-  const { answered, instances } = summary;
+  const { answered, instances, clocks } = summary;
   const lines: string[] = [];
   if (summary.mails === 0) lines.push('The queue is empty.');
   else {
@@ -68,5 +69,11 @@ function summaryLines({ mails, summary }: Listing): string[] {
       `INCOMPLETE: ${answered} of ${countText(instances, 'queue instance')} answered; ask again in a moment.`,
     );
   }
+  if (clocks !== undefined && clocks.differMs > CLOCKS_AGREE_MS) lines.push(clocksText(clocks));
   return lines;
+}
+
+function clocksText({ differMs, instance, isAhead }: ClockSpread): string {
+  const apart = differMs < 60_000 ? `${(differMs / 1000).toFixed(1)} s` : ageText(differMs);
+  return `CLOCKS differ by up to ${apart} (${visible(instance)} is ${isAhead ? 'ahead' : 'behind'}).`;
 }

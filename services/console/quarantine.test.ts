@@ -27,7 +27,10 @@ async function postrider(args: string[], over: Partial<QuarantineAdminCalls> = {
   server = await serveQueueAdmin({
     address: '127.0.0.1',
     port: 0,
-    list: async () => ({ mails: [], summary: { mails: 0, phases: [], instances: 1, answered: 1 } }),
+    list: async () => ({
+      mails: [],
+      summary: { mails: 0, phases: [], instances: 1, answered: 1, clocks: undefined },
+    }),
     flush: async () => 0,
     traces: {
       force: async () => ({ kind: 'invalid', reason: '' }),

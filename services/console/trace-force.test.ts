@@ -27,7 +27,7 @@ async function postrider(line: string, over: Partial<TraceAdminCalls> = {}) {
     },
     ...over,
   };
-  const summary = { mails: 0, phases: [], instances: 1, answered: 1 };
+  const summary = { mails: 0, phases: [], instances: 1, answered: 1, clocks: undefined };
   const server = await serveQueueAdmin({
     address: '127.0.0.1',
     port: 0,

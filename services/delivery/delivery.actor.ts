@@ -4,6 +4,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '#libs/config/schema.ts';
+import { showClockSkew } from '#libs/nats/clock-skew.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
@@ -117,6 +118,7 @@ export class Delivery {
       packOctets: () => cache.octets,
       checkpointWaitSeconds: () => checkpoints.longestWaitSeconds,
     });
+    showClockSkew(telemetry.metrics, () => this.#shards.clockOffsets());
     this.#timer = setInterval(() => this.#sweep(), sweepMsOf(delivery.timeoutScale));
   }
 

@@ -4,6 +4,7 @@
 //
 // Fails: when the server does not confirm our heartbeats, the lease ends before the others think that we are gone; all
 // connections are closed then, and shards are taken again when everybody who lives has been heard.
+import type { ClockOffset } from '#libs/nats/clock-skew.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
 import { LEASE_MS, Presence } from '#libs/nats/presence.ts';
@@ -91,6 +92,11 @@ export class Shards {
   /** False from the moment when others may think that we are gone: whatever is ours may be theirs. */
   get hasLease(): boolean {
     return performance.now() < this.#presence.leaseUntilMs;
+  }
+
+  /** Of the wall clocks of who lives. */
+  clockOffsets(): ClockOffset[] {
+    return this.#presence.clockOffsets();
   }
 
   /** Resolves when the first shards are taken. */

@@ -3,6 +3,7 @@
 //
 // Fails: an instance that does not answer within some seconds is left out, and the summary says so; its partitions may
 // be being taken over.
+import type { ClockSpread } from '#libs/nats/clock-skew.ts';
 import { listen, readMessage } from '#libs/nats/decoding.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Link, LinkSubscription } from '#libs/nats/link.ts';
@@ -46,6 +47,8 @@ export interface AdminOptions {
   clock: Pick<SteadyClock, 'toWall'>;
   /** Queue instances that live. */
   instances: () => number;
+  /** Of queue and delivery instances as this one sees them; undefined when it knows of no other. */
+  clocks: () => ClockSpread | undefined;
   onTrouble: (reason: string) => void;
 }
 
@@ -102,6 +105,7 @@ export class QueueAdmin {
       phases: phasesOf(phases),
       instances,
       answered: answers.length,
+      clocks: this.#options.clocks(),
     };
     return { mails: mails.slice(0, limitOf(request)), summary };
   }

@@ -1,6 +1,7 @@
 // The queue service: owns every accepted mail of its partitions until it is settled.
 import { hostname as machineName } from 'node:os';
 import { runService, type ServiceContext } from '#libs/lifecycle/run-service.ts';
+import { clockSpread, showClockSkew } from '#libs/nats/clock-skew.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Layout } from '#libs/nats/layout.ts';
 import { prepareStreams } from '#libs/nats/prepare-streams.ts';
@@ -10,6 +11,7 @@ import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
 import { steadyClock } from '#libs/shell/steady-clock.ts';
 import { Tally } from '#libs/telemetry/tally.ts';
 import { QueueAdmin } from './admin.actor.ts';
+import { watchClocks } from './clock-watch.ts';
 import { Erasure } from './erasure.actor.ts';
 import { Gate, restAsLong } from './gate.ts';
 import { registerGauges } from './gauges.ts';
@@ -139,8 +141,11 @@ await runService({
       workers: () => presence.members('delivery').length,
       now: shared.now,
     });
+    showClockSkew(telemetry.metrics, () => presence.clockOffsets());
+    const clocks = () => clockSpread(link.instance, presence.clockOffsets());
+    const unwatchClocks = watchClocks({ spread: clocks, say });
     const instances = () => presence.members('queue').length;
-    const admin = new QueueAdmin({ ...shared, queue, instances });
+    const admin = new QueueAdmin({ ...shared, queue, instances, clocks });
     const server = await serveQueueAdmin({
       address: config.admin.address,
       port: config.admin.port,
@@ -160,6 +165,7 @@ await runService({
       stop: async () => {
         await server.stop();
         clearInterval(counting);
+        unwatchClocks();
         admin.stop();
         quarantine.stop();
         await queue.stop();

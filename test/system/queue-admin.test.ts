@@ -13,7 +13,8 @@ let admins: QueueAdmin[];
 beforeEach(async () => {
   rig = await QueueRig.start({ partitions: 4, policy: { scheduleMs: [600_000] } });
   [worker, ...queues] = await Promise.all([rig.worker(), rig.queue(), rig.queue()]);
-  admins = queues.map(({ context, queue }) => new QueueAdmin({ ...context, queue, instances: () => 2 }));
+  const around = { instances: () => 2, clocks: () => CLOCKS };
+  admins = queues.map(({ context, queue }) => new QueueAdmin({ ...context, ...around, queue }));
   const held = () => queues.reduce((sum, { queue }) => sum + queue.partitions.size, 0);
   await until(() => held() === 4);
 });
@@ -22,6 +23,9 @@ afterEach(async () => {
   for (const admin of admins) admin.stop();
   await rig.stop();
 });
+
+/** As the instance that is asked sees them. */
+const CLOCKS = { differMs: 12_300, instance: 'queue-b', isAhead: true };
 
 const ALL = { domain: '', limit: 0 };
 
@@ -46,6 +50,7 @@ describe('the operator', () => {
         phases: [{ phase: 'deferred', recipients: 4 }],
         instances: 2,
         answered: 2,
+        clocks: CLOCKS,
       });
       const [mail] = mails;
       expect(mail).toMatchObject({ reversePath: 'sender@rig.example', moreRecipients: 0 });

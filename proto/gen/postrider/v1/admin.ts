@@ -66,6 +66,17 @@ export interface QueueSummary {
   /** Queue instances that should have answered, and that did. */
   instances: number;
   answered: number;
+  /** Of live queue and delivery instances; absent when the one that was asked hears no other that says its clock. */
+  clocks: ClockSpread | undefined;
+}
+
+/** Wall clocks of instances, as one of them sees them. */
+export interface ClockSpread {
+  /** Of the two that differ most. */
+  differMs: number;
+  /** Furthest from the middle of all, and whether it is ahead of it or behind. */
+  instance: string;
+  isAhead: boolean;
 }
 
 export interface PhaseCount {
@@ -471,7 +482,7 @@ export const QueuedRecipient: MessageFns<QueuedRecipient> = {
 };
 
 function createBaseQueueSummary(): QueueSummary {
-  return { mails: 0, phases: [], instances: 0, answered: 0 };
+  return { mails: 0, phases: [], instances: 0, answered: 0, clocks: undefined };
 }
 
 export const QueueSummary: MessageFns<QueueSummary> = {
@@ -487,6 +498,9 @@ export const QueueSummary: MessageFns<QueueSummary> = {
     }
     if (message.answered !== 0) {
       writer.uint32(32).uint32(message.answered);
+    }
+    if (message.clocks !== undefined) {
+      ClockSpread.encode(message.clocks, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -534,6 +548,82 @@ export const QueueSummary: MessageFns<QueueSummary> = {
             }
 
             message.answered = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clocks = ClockSpread.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseClockSpread(): ClockSpread {
+  return { differMs: 0, instance: "", isAhead: false };
+}
+
+export const ClockSpread: MessageFns<ClockSpread> = {
+  encode(message: ClockSpread, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.differMs !== 0) {
+      writer.uint32(8).uint64(message.differMs);
+    }
+    if (message.instance !== "") {
+      writer.uint32(18).string(message.instance);
+    }
+    if (message.isAhead !== false) {
+      writer.uint32(24).bool(message.isAhead);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClockSpread {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClockSpread();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.differMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.instance = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.isAhead = reader.bool();
             continue;
           }
         }
