@@ -231,9 +231,11 @@ function whileAttempting(
     const recipient = message.recipients[one.position];
     if (recipient?.phase !== 'attempting') continue;
     heard += 1;
-    recipient.inDoubt = false;
+    // Another attempt may have delivered what this one has not: what is to be held is not tried again.
+    recipient.inDoubt &&= one.result === 'deferred' && policy.inDoubt === 'hold';
     recipient.lastAttemptAtMs = nowMs;
     applyResult(message, recipient, one, { nowMs, policy });
+    holdDoubted(message, one.position, policy);
   }
   return heard === 0 ? NOTHING : restOrRemember(message, nowMs, policy);
 }
