@@ -39,17 +39,32 @@ describe('the outcome of an attempt', () => {
   });
 });
 
+describe('a job that has arrived', () => {
+  test('may start for as long as its owner says, whatever the time is where that one is', () => {
+    for (const startByMs of [0, 1, Date.now() - 86_400_000, Date.now() + 86_400_000]) {
+      expect(newAttempt({ ...JOB, startByMs, startWithinMs: 700 }, 1000).startByMs).toBe(1700);
+    }
+    expect(newAttempt({ ...JOB, startWithinMs: 0 }, 1000).startByMs).toBe(1000);
+  });
+
+  test('is never late at once because an owner that knows only times has another time', () => {
+    for (const startByMs of [0, Date.now() - 400_000, Date.now(), Date.now() + 400_000]) {
+      expect(newAttempt({ ...JOB, startByMs }, 1000).startByMs).toBe(301_000);
+    }
+  });
+});
+
 describe('an attempt that we end', () => {
   const reply = { ...REPLY, code: 0, text: 'the worker was stopped' };
 
   test('counts as never started while its final dot has not left', () => {
-    const outcome = outcomeOfEnded(newAttempt(JOB), reply, []);
+    const outcome = outcomeOfEnded(newAttempt(JOB, 0), reply, []);
     expect(outcome).toMatchObject({ kind: RETURNED, reply, recipients: [] });
     expect(outcome.inDoubt).toBeUndefined();
   });
 
   test('is in doubt afterwards, but for recipients whose fate is known', () => {
-    const attempt = newAttempt(JOB);
+    const attempt = newAttempt(JOB, 0);
     attempt.dot = 'out';
     expect(outcomeOfEnded(attempt, reply, [{ position: 4, kind: DELIVERED, reply: REPLY }])).toMatchObject({
       kind: DEFERRED,

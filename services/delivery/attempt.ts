@@ -8,7 +8,7 @@ import type { WaitingJob } from './site.machine.ts';
 export interface Attempt extends WaitingJob {
   readonly job: Job;
   readonly startByMs: number;
-  /** 0 until a connection carries it. */
+  /** By the clock of this worker; 0 until a connection carries it. */
   startedAtMs: number;
   span: LiveSpan | undefined;
   /** Its owner wants it; or not any more, and it ends unless its checkpoint is passed; or it has its outcome. */
@@ -24,8 +24,12 @@ export interface RecipientFate {
   reply: Reply;
 }
 
-export function newAttempt(job: Job): Attempt {
-  const { startByMs } = job;
+/** How long a job may wait here whose owner says only until when: by its own clock, of which we know nothing. It means so long, too. */
+const START_WITHIN_MS = 300_000;
+
+/** `nowMs`: when it arrived, by the clock that everything in this worker is timed by. */
+export function newAttempt(job: Job, nowMs: number): Attempt {
+  const startByMs = nowMs + (job.startWithinMs ?? START_WITHIN_MS);
   return { job, startByMs, startedAtMs: 0, span: undefined, standing: 'wanted', dot: 'ahead' };
 }
 

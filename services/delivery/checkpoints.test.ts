@@ -9,7 +9,7 @@ const turn = () => new Promise((done) => setImmediate(done));
 const aWhile = () => new Promise((done) => setTimeout(done, 130));
 
 const attemptOf = (attemptId: string, job: Partial<Job> = {}) => {
-  return newAttempt({ ...Job.decode(new Uint8Array(0)), attemptId, queueId: 'q', epoch: 1, ...job });
+  return newAttempt({ ...Job.decode(new Uint8Array(0)), attemptId, queueId: 'q', epoch: 1, ...job }, 0);
 };
 
 const STORED = '{"stream":"CHECKPOINTS","seq":7}';

@@ -8,6 +8,7 @@ import { showClockSkew } from '#libs/nats/clock-skew.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { shardOf } from '#libs/nats/placement.ts';
+import { steadyClock } from '#libs/shell/steady-clock.ts';
 import type { Telemetry } from '#libs/telemetry/telemetry.ts';
 import type { Outcome } from '#proto/postrider/v1/job.ts';
 import { type Attempt, outcomeOfEnded } from './attempt.ts';
@@ -16,6 +17,7 @@ import { Departure } from './departure.ts';
 import { MaildirGateway } from './gateways/maildir.ts';
 import { Instruments } from './instruments.ts';
 import { Intake } from './intake.actor.ts';
+import { LateJobs } from './late-jobs.ts';
 import { openCarrier } from './open-carrier.ts';
 import { Outbox } from './outbox.actor.ts';
 import { PackCache } from './pack-cache.actor.ts';
@@ -54,15 +56,18 @@ export class Delivery {
   readonly #timer: NodeJS.Timeout;
   readonly #logger: DeliveryOptions['telemetry']['logger'];
   #saidAtMs = Number.NEGATIVE_INFINITY;
-  readonly #now = () => Date.now();
+  /** Whoever sets the machine's clock lengthens or shortens nothing here; wall time is only for what is shown. */
+  readonly #clock = steadyClock();
+  readonly #late: LateJobs;
 
   constructor({ config, telemetry, link }: DeliveryOptions) {
     const { delivery, nats } = config;
     const { logger } = telemetry;
-    const now = this.#now;
+    const { now, toWall } = this.#clock;
     this.#link = link;
     this.#logger = logger;
     this.#drain = config.drain;
+    this.#late = lateJobs(telemetry);
     const cache = new PackCache(new DirectGet(link), delivery.packCacheMax);
     this.#outbox = new Outbox(link, this.#departure);
     this.#intake = new Intake({
@@ -89,12 +94,14 @@ export class Delivery {
     const context: SharedContext = {
       policy: policyOf(delivery),
       now,
+      toWall,
       random: Math.random,
       openCarrier: (site, onEvent) => openCarrier(carriers, site, onEvent),
       finished: (attempt, outcome) => this.#finished(attempt, outcome),
       begun: (attempt, site) => this.#instruments.begun(attempt, site.key),
       tell: (partition, status) => this.#outbox.site(partition, status),
-      onSuspended: (site, standing) => logger.warn({ site, ...standing }, 'site suspended'),
+      onSuspended: ({ siteKey: site, ...status }) => logger.warn({ site, ...status }, 'site suspended'),
+      onLate: (site, jobs) => this.#late.count(site, jobs, now()),
     };
     this.#sites = new Sites(context, {
       connectionsMax: delivery.connectionsMax,
@@ -110,6 +117,7 @@ export class Delivery {
       cut: () => this.#cut(),
     });
     this.#instruments = new Instruments(telemetry.tracing, telemetry.metrics, {
+      toWall,
       totals: () => this.#sites.totals(),
       connectionsMax: delivery.connectionsMax,
       shards: () => this.#shards.held,
@@ -178,7 +186,7 @@ export class Delivery {
 
   #finished(attempt: Attempt, outcome: Outcome): void {
     this.#intake.finished(attempt, outcome);
-    this.#instruments.finished(attempt, outcome, this.#now());
+    this.#instruments.finished(attempt, outcome, this.#clock.now());
   }
 
   /** The lease has ended: others open connections to our sites soon, so ours end now. */
@@ -200,7 +208,7 @@ export class Delivery {
   }
 
   #sweep(): void {
-    const nowMs = this.#now();
+    const nowMs = this.#clock.now();
     // First: after a pause of the process the lease may be over.
     this.#shards.sweep();
     this.#sites.sweep(nowMs);
@@ -208,6 +216,12 @@ export class Delivery {
     this.#gateway.sweep(nowMs);
     this.#instruments.sweep();
   }
+}
+
+function lateJobs({ metrics, logger }: DeliveryOptions['telemetry']): LateJobs {
+  return new LateJobs(metrics, (late) => {
+    logger.warn(late, 'jobs given back: no connection became free for them in time');
+  });
 }
 
 function policyOf(delivery: Config['delivery']): SitePolicy {

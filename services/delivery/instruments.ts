@@ -18,6 +18,8 @@ const NAME_OF: Record<number, string> = {
 };
 
 export interface Readings {
+  /** A time of the worker's clock by the wall clock, which owners say their times by. */
+  toWall: (atMs: number) => number;
   totals: () => SiteTotals;
   connectionsMax: number;
   shards: () => number;
@@ -29,11 +31,13 @@ export interface Readings {
 
 export class Instruments {
   readonly #tracing: Tracing;
+  readonly #toWall: Readings['toWall'];
   readonly #outcomes: Tally<string>;
   readonly #seconds: ReturnType<Metrics['histogram']>;
 
   constructor(tracing: Tracing, metrics: Metrics, readings: Readings) {
     this.#tracing = tracing;
+    this.#toWall = readings.toWall;
     this.#outcomes = new Tally(
       metrics.counter(
         'postrider_delivery_attempts_total',
@@ -83,9 +87,10 @@ export class Instruments {
   }
 
   begun(attempt: Attempt, siteKey: string): void {
-    const { job, startedAtMs } = attempt;
+    const { job } = attempt;
     const { trace, ownTrace } = job;
     if (!ownTrace && trace === undefined) return;
+    const startedAtMs = this.#toWall(attempt.startedAtMs);
     const attributes: SpanAttributes = {
       'mail.queue_id': job.queueId,
       'mail.attempt': job.attempts + 1,

@@ -56,6 +56,7 @@ export interface IntakeOptions {
   link: Link;
   partitions: number;
   outbox: Outbox;
+  /** Milliseconds by a clock that nobody sets. */
   now: () => number;
   /** Attempts that are to be made. */
   onAttempts: (site: Site, attempts: Attempt[]) => void;
@@ -151,12 +152,13 @@ export class Intake {
   }
 
   #take(batch: JobBatch): void {
-    const { outbox, onAttempts } = this.#options;
+    const { outbox, onAttempts, now } = this.#options;
     const { site } = batch;
     if (site === undefined || !this.#options.mayTakeJobs() || this.#options.isLate(batch)) return;
+    const nowMs = now();
     const started: Attempt[] = [];
     for (const job of batch.jobs) {
-      const attempt = newAttempt(job);
+      const attempt = newAttempt(job, nowMs);
       const verdict = onJob(this.#ledger, job, site.key, attempt);
       if (verdict.kind === 'stale') continue;
       if (verdict.kind === 'outcome') outbox.outcome(job.partition, verdict.outcome);

@@ -1,4 +1,5 @@
 // What follows from where a site stands: what its owners and the worker need to know of it. Pure; changes nothing.
+import type { SiteStatus } from '#proto/postrider/v1/job.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { SitePolicy, SiteState, WaitingJob } from './site.machine.ts';
 
@@ -8,7 +9,7 @@ export const GRACE_MS = 2000;
 /** What owners need to know of a site. */
 export interface SiteStanding {
   window: number;
-  /** 0 when open. */
+  /** By the clock of the machine's inputs; 0 when open. */
   suspendedUntilMs: number;
   reason: Reply | undefined;
 }
@@ -27,6 +28,18 @@ export function standing<J extends WaitingJob>(
   const { connectionsMax } = policy;
   const window = worker === 'is full' ? connectionsMax : Math.max(64, 4 * connectionsMax);
   return { window: Math.min(1024, window), suspendedUntilMs: 0, reason: undefined };
+}
+
+/** What owners are told, when it is told at once. `toWall`: a time of ours by the wall clock, for owners that know no durations yet. */
+export function statusOf(
+  siteKey: string,
+  { window, suspendedUntilMs, reason }: SiteStanding,
+  { nowMs, toWall }: { nowMs: number; toWall: (atMs: number) => number },
+): SiteStatus {
+  if (suspendedUntilMs === 0) return { siteKey, window, suspendedUntilMs, suspendedForMs: 0, reason };
+  // One that is over, and was not probed yet, is no open site.
+  const suspendedForMs = Math.max(1, suspendedUntilMs - nowMs);
+  return { siteKey, window, suspendedUntilMs: toWall(nowMs + suspendedForMs), suspendedForMs, reason };
 }
 
 /** Jobs that wait for a connection. */

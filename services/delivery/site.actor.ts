@@ -3,7 +3,7 @@
 //
 // Fails: a host that does not serve us suspends the site and gives waiting jobs back; trouble with one mail is that
 // attempt's outcome and nothing more.
-import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import { type Outcome, OutcomeKind, type SiteStatus } from '#proto/postrider/v1/job.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import { type Attempt, outcomeForAll, type RecipientFate } from './attempt.ts';
@@ -19,14 +19,7 @@ import {
   type SiteRoom,
   type SiteState,
 } from './site.machine.ts';
-import {
-  isForgettable,
-  openCount,
-  type SiteStanding,
-  standing,
-  waitingCount,
-  wanted,
-} from './site-standing.ts';
+import { isForgettable, openCount, standing, statusOf, waitingCount, wanted } from './site-standing.ts';
 
 /** Window that owners assume before a site has said anything. */
 const ASSUMED_WINDOW = 64;
@@ -46,7 +39,9 @@ export type AttemptEnd = (attempt: Attempt, answered: readonly RecipientFate[]) 
 /** What every site of the worker uses. */
 export interface SiteContext {
   readonly policy: SitePolicy;
+  /** Milliseconds by a clock that nobody sets, and a time of it by the wall clock. */
   readonly now: () => number;
+  readonly toWall: (atMs: number) => number;
   /** Random in [0, 1). */
   readonly random: () => number;
   /** Makes a carrier that begins to connect; it tells nothing before it is returned. */
@@ -54,8 +49,10 @@ export interface SiteContext {
   /** The attempt is over. */
   finished(attempt: Attempt, outcome: Outcome): void;
   begun(attempt: Attempt, site: SiteActor): void;
-  tell(partition: number, status: { siteKey: string } & SiteStanding): void;
-  onSuspended(siteKey: string, standing: SiteStanding): void;
+  tell(partition: number, status: SiteStatus): void;
+  onSuspended(status: SiteStatus): void;
+  /** So many jobs of the site found no connection in time. */
+  onLate(siteKey: string, jobs: number): void;
   /** What the worker lets the site do now. */
   room(site: SiteActor): SiteRoom;
   /** What the site has and could use may have changed. */
@@ -191,8 +188,8 @@ export class SiteActor {
   #meet(partition: number): void {
     if (this.#partitions.has(partition)) return;
     this.#partitions.add(partition);
-    const status = this.#standing();
-    if (status.window !== ASSUMED_WINDOW) this.#context.tell(partition, { siteKey: this.key, ...status });
+    const status = this.#status();
+    if (status.window !== ASSUMED_WINDOW) this.#context.tell(partition, status);
   }
 
   #feed(input: SiteInput<Attempt>): void {
@@ -213,7 +210,7 @@ export class SiteActor {
           break;
         case 'tell':
           this.#tell(this.#partitions);
-          if (this.phase === 'suspended') this.#context.onSuspended(this.key, this.#standing());
+          if (this.phase === 'suspended') this.#context.onSuspended(this.#status());
           break;
       }
     }
@@ -278,18 +275,20 @@ export class SiteActor {
     }
   }
 
-  #standing(): SiteStanding {
-    return standing(this.#state, this.#context.policy, this.#worker);
+  #status(): SiteStatus {
+    const { policy, now, toWall } = this.#context;
+    return statusOf(this.key, standing(this.#state, policy, this.#worker), { nowMs: now(), toWall });
   }
 
   #giveBack(attempts: readonly Attempt[], cause: ReturnCause): void {
-    const reply = replyOf(cause, this.#standing().reason);
+    const reply = replyOf(cause, this.#status().reason);
     const partitions = new Set<number>();
     for (const attempt of attempts) {
       partitions.add(attempt.job.partition);
       const returned = { kind: OutcomeKind.RETURNED, reply, tls: '' };
       this.#context.finished(attempt, outcomeForAll(attempt.job, returned));
     }
+    if (cause === 'late') this.#context.onLate(this.key, attempts.length);
     // Told again to those who seem not to know.
     if (cause === 'suspended') this.#tell(partitions);
   }
@@ -300,7 +299,7 @@ export class SiteActor {
   }
 
   #tell(partitions: ReadonlySet<number>): void {
-    const status = { siteKey: this.key, ...this.#standing() };
+    const status = this.#status();
     for (const partition of partitions) this.#context.tell(partition, status);
   }
 }

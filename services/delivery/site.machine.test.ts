@@ -10,7 +10,7 @@ import {
   type SiteRoom,
   type SiteState,
 } from './site.machine.ts';
-import { isForgettable, openCount, standing, waitingCount, wanted } from './site-standing.ts';
+import { isForgettable, openCount, standing, statusOf, waitingCount, wanted } from './site-standing.ts';
 
 interface Job {
   name: string;
@@ -225,6 +225,35 @@ describe('a site of a worker that has little room for connections', () => {
       (connectionsMax) => standing(state, { connectionsMax }, 'is full').window,
     );
     expect(windows).toEqual([2, 20, 1024]);
+  });
+});
+
+describe('what owners are told of a site', () => {
+  const at = (nowMs: number) => ({ nowMs, toWall: (atMs: number) => atMs - 400_000 });
+
+  test('is for how long it is suspended, not only until when by our clock', () => {
+    const site = siteOf();
+    site.arrived(100_000, 'a');
+    site.down(1, 1_000_000);
+    expect(statusOf('s', site.standing(), at(1_004_000))).toEqual({
+      siteKey: 's',
+      window: 0,
+      suspendedForMs: 6000,
+      suspendedUntilMs: 610_000,
+      reason: REFUSED,
+    });
+  });
+
+  test('is never that it is open while it waits for its probe', () => {
+    const site = siteOf();
+    site.arrived(0, 'a');
+    site.down(1, 0);
+    expect(statusOf('s', site.standing(), at(1_000_000))).toMatchObject({ window: 0, suspendedForMs: 1 });
+  });
+
+  test('is that it is open when it is', () => {
+    const open = { window: 64, suspendedForMs: 0, suspendedUntilMs: 0, reason: undefined };
+    expect(statusOf('s', siteOf().standing(), at(5))).toEqual({ siteKey: 's', ...open });
   });
 });
 

@@ -19,8 +19,9 @@
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import { GRACE_MS, wanted } from './site-standing.ts';
 
-/** Job of whatever shape; milliseconds since 1970 after which it may not start. */
+/** Job of whatever shape. */
 export interface WaitingJob {
+  /** It may not start afterwards; by the clock of `nowMs`, which is the worker's own. */
   readonly startByMs: number;
 }
 

@@ -182,7 +182,7 @@ export class DeliveryRig {
       attempts: 0,
       ownTrace: false,
     };
-    return newAttempt(job);
+    return newAttempt(job, Date.now());
   }
 
   /** Stores a record; returns its sequence. */

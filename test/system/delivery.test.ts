@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type DeliveryOwner, until } from '#kit/delivery-owner.ts';
 import { DeliveryWorkers } from '#kit/delivery-workers.ts';
 import { connectLink } from '#libs/nats/link.ts';
@@ -96,7 +96,7 @@ describe('a job', () => {
   test('is given back when no connection becomes free in time', async () => {
     const [, sink] = [await stage.start({ siteConnectionsMax: 1 }), await stage.sink()];
     const jobs = await owner.store([to('slow-after-dot@y'), to('b@y')]);
-    jobs[1]!.startByMs = Date.now() + 100;
+    jobs[1]!.startWithinMs = 100;
     owner.send(stage.site(sink.port), jobs);
     expect(await owner.outcomesOf(jobs)).toMatchObject([{ kind: RELAYED }, { kind: RETURNED }]);
     expect(sink.taken).toBe(1);
@@ -115,6 +115,46 @@ describe('a job', () => {
       },
       { kind: RELAYED },
     ]);
+  });
+});
+
+describe('a worker whose clock is not that of the owner', () => {
+  const real = Date.now.bind(Date);
+
+  afterEach(() => void jest.restoreAllMocks());
+
+  test.each([400_000, -400_000])(
+    'by %i ms delivers, and suspends a site that is down for its backoff',
+    async (ms) => {
+      jest.spyOn(Date, 'now').mockImplementation(() => real() + ms);
+      const [, sink] = [await stage.start(), await stage.sink()];
+      const [within, by] = [await owner.store([to('a@y')]), await owner.store([to('b@y')])];
+      // Of an owner of now, and of one that knows only times.
+      within[0]!.startByMs = real() + 300_000;
+      within[0]!.startWithinMs = 300_000;
+      by[0]!.startByMs = real() + 300_000;
+      for (const jobs of [within, by]) {
+        owner.send(stage.site(sink.port), jobs);
+        expect(await owner.outcomesOf(jobs)).toMatchObject([{ kind: RELAYED }]);
+      }
+      await sink.refuse();
+      const jobs = await owner.store([to('c@y')]);
+      owner.send(stage.site(sink.port), jobs);
+      expect(await owner.outcomesOf(jobs)).toMatchObject([{ kind: RETURNED }]);
+      const { suspendedForMs } = owner.sites.find(({ window }) => window === 0)!;
+      expect(suspendedForMs).toBeGreaterThan(400);
+      expect(suspendedForMs).toBeLessThanOrEqual(550);
+    },
+  );
+
+  test('since somebody set it while a job waited does not give that back', async () => {
+    const [, sink] = [await stage.start({ siteConnectionsMax: 1 }), await stage.sink()];
+    const jobs = await owner.store([to('slow-after-dot@y'), to('b@y')]);
+    for (const job of jobs) job.startWithinMs = 60_000;
+    owner.send(stage.site(sink.port), jobs);
+    await until(() => sink.taken === 1);
+    jest.spyOn(Date, 'now').mockImplementation(() => real() + 400_000);
+    expect(await owner.outcomesOf(jobs)).toMatchObject([{ kind: RELAYED }, { kind: RELAYED }]);
   });
 });
 
@@ -175,12 +215,15 @@ describe('a site', () => {
       siteKey: site.key,
       reason: { text: expect.stringContaining('ECONNREFUSED') },
     });
+    // The backoff of the stage, 500 ms.
+    expect(status!.suspendedForMs).toBeGreaterThan(400);
+    expect(status!.suspendedForMs).toBeLessThanOrEqual(550);
     expect(status!.suspendedUntilMs).toBeGreaterThan(Date.now());
     await sink.listen();
-    await pause(status!.suspendedUntilMs - Date.now() + 50);
+    await pause(status!.suspendedForMs! + 50);
     owner.send(site, [jobs[1]!]);
     expect(await owner.outcomesOf([jobs[1]!])).toMatchObject([{ kind: RELAYED }]);
-    await until(() => owner.sites.at(-1)!.suspendedUntilMs === 0);
+    await until(() => owner.sites.at(-1)!.suspendedForMs === 0);
     expect(owner.sites.at(-1)!.window).toBeGreaterThan(0);
   });
 
