@@ -41,6 +41,13 @@ describe('the attempts that are out', () => {
     expect(ids(ledger.unaccepted(50))).toEqual(['early', 'late']);
   });
 
+  test('that have been out for long are told, unless they are over', () => {
+    expect(ids(ledger.sentBefore(9))).toEqual([]);
+    expect(ids(ledger.sentBefore(45))).toEqual(['early', 'accepted', 'orphan']);
+    expect(ids(ledger.sentBefore(50))).toEqual(['early', 'accepted', 'orphan', 'late']);
+    expect(ids(ledger.all())).toEqual(['early', 'accepted', 'orphan', 'finished', 'late']);
+  });
+
   test('whose workers are gone are told unless they are over', () => {
     expect(ids(ledger.ofLostWorkers(new Set(['w1'])))).toEqual(['orphan']);
     expect(ids(ledger.unfinished())).toEqual(['early', 'accepted', 'orphan', 'late']);

@@ -47,6 +47,11 @@ export class AttemptLedger {
     this.#byId.set(attempt.id, attempt);
   }
 
+  /** Also those whose outcome waits to be stored. */
+  all(): IterableIterator<Attempt> {
+    return this.#byId.values();
+  }
+
   /** Those that have no outcome yet. */
   *unfinished(): Generator<Attempt> {
     for (const attempt of this.#byId.values()) if (!attempt.finished) yield attempt;
@@ -57,6 +62,17 @@ export class AttemptLedger {
     const found: Attempt[] = [];
     for (const attempt of this.unfinished()) {
       if (attempt.worker !== '') continue;
+      // Insertion order is sending order: what follows was sent later.
+      if (attempt.sentAtMs > sentBeforeMs) break;
+      found.push(attempt);
+    }
+    return found;
+  }
+
+  /** Unfinished attempts that were sent before `sentBeforeMs`. */
+  sentBefore(sentBeforeMs: number): Attempt[] {
+    const found: Attempt[] = [];
+    for (const attempt of this.unfinished()) {
       // Insertion order is sending order: what follows was sent later.
       if (attempt.sentAtMs > sentBeforeMs) break;
       found.push(attempt);

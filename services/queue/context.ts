@@ -62,5 +62,7 @@ export interface QueueContext {
     resent: Counter;
     /** Tries to remove what nobody needs that JetStream did not do. */
     untrimmed: Counter;
+    /** Mails that nothing would have moved again. */
+    overdue: Counter;
   };
 }

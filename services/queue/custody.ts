@@ -24,6 +24,8 @@ export interface Custody extends Timed {
   packSequence: number;
   packEntry: number;
   readonly startedAtMs: number;
+  /** Number of the last audit that found it at the desk or out with a worker. */
+  foundInRound: number;
   line: LineState;
   /** Its data is in STORE, its state in QUEUE: what the pack has is not needed to find it again. */
   isStored: boolean;
@@ -59,6 +61,7 @@ export function newCustody(
     packSequence: pack.sequence,
     packEntry: pack.entry,
     startedAtMs: nowMs,
+    foundInRound: 0,
     line: 'needed',
     isStored: false,
     copy: undefined,

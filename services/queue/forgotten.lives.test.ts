@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { type SteadyClock, steadyClock } from '#libs/shell/steady-clock.ts';
 import type { PackEntry } from '#proto/postrider/v1/mail.ts';
 import { type Site, Transport } from '#proto/postrider/v1/route.ts';
+import { lackOf } from './audit.ts';
 import type { Custody } from './custody.ts';
 import { Interned } from './interned.ts';
 import { Mails } from './mails.ts';
@@ -185,6 +186,22 @@ function nextLookMs({ custody, clock, policy }: Owner): number | undefined {
   return isHeld ? 0 : Math.min(custody.wakeAtMs - clock.now(), policy.expireAfterMs + REVIEW_AGAIN_MS);
 }
 
+/** What the audit would say if all that is on its way is where it should be, and the next tick wakes what is due. */
+function lackNow({ custody, mails, clock }: Owner) {
+  if (custody === undefined) return undefined;
+  const there = { has: () => true };
+  const wakeAtMs = mails.wakeUpOf(custody);
+  return lackOf(custody, {
+    nowMs: clock.now(),
+    wakeAtMs: wakeAtMs === undefined ? undefined : Math.max(wakeAtMs, clock.now()),
+    isUnheard: false,
+    hasReport: true,
+    isRouteAwaited: there.has,
+    atDesk: there,
+    out: there,
+  });
+}
+
 function taken(world: { elapsedMs: number }, before: Owner, shiftMs: number, policy: MessagePolicy): Owner {
   const owner = new Owner(world, shiftMs, policy);
   const { custody, clock } = before;
@@ -229,6 +246,7 @@ describe('A mail whose clocks all differ', () => {
           else happen(owner, event);
           expect(nextLookMs(owner)).toBeDefined();
           expect(owner.expiredUntried).toBe(false);
+          expect(lackNow(owner)).toBeUndefined();
         }
         // However it ended: it is looked at again in time, whatever the clocks say.
         const withinMs = nextLookMs(owner)!;

@@ -15,6 +15,9 @@ import type { SiteDesk } from './site-desk.actor.ts';
  * any more (JOBS_LATE_MS of services/delivery and a heartbeat): it may run elsewhere.
  */
 const ACCEPT_WITHIN_MS = 3000;
+/** A dot may take ten minutes (RFC 5321 §4.5.3.2.6). Of what is out for this long a live worker is asked whether it still has it. */
+const ASK_AFTER_MS = 1_800_000;
+const ASK_AGED_EVERY_MS = 300_000;
 
 export interface LeasesOptions {
   link: Link;
@@ -32,6 +35,7 @@ export interface LeasesOptions {
 export class Leases {
   readonly #options: LeasesOptions;
   #asking = false;
+  #askedAgedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeasesOptions) {
     this.#options = options;
@@ -45,35 +49,54 @@ export class Leases {
     const orphans = dispatch.attempts.ofLostWorkers(workers);
     // Without workers nobody can accept: jobs go again when one is there.
     const unaccepted = workers.size === 0 ? [] : dispatch.attempts.unaccepted(nowMs - ACCEPT_WITHIN_MS);
-    if (unaccepted.length === 0 && orphans.length === 0) return;
+    const aged = this.#aged(nowMs, workers);
+    if (unaccepted.length + orphans.length + aged.length === 0) return;
     this.#asking = true;
     try {
-      await this.#reconcile(unaccepted, orphans);
+      await this.#reconcile(unaccepted, orphans, aged);
     } finally {
       this.#asking = false;
     }
   }
 
-  async #reconcile(unaccepted: Attempt[], orphans: Attempt[]): Promise<void> {
+  /** Attempts that have been out with live workers for very long, if it is time to ask about such. */
+  #aged(nowMs: number, live: ReadonlySet<string>): Attempt[] {
+    if (nowMs - this.#askedAgedAtMs < ASK_AGED_EVERY_MS) return [];
+    this.#askedAgedAtMs = nowMs;
+    const aged = this.#options.dispatch.attempts.sentBefore(nowMs - ASK_AFTER_MS);
+    return aged.filter(({ worker }) => live.has(worker));
+  }
+
+  async #reconcile(unaccepted: Attempt[], orphans: Attempt[], aged: Attempt[]): Promise<void> {
     const { liveWorkers, viewIsFresh, dispatch, owner } = this.#options;
     const workers = liveWorkers();
     const answers = await askInflight(this.#options, owner, workers.size);
     if (!viewIsFresh() || !owner.isOpen) return;
     const answered = new Set(answers.map((answer) => answer.worker));
     const present = new Set([...liveWorkers(), ...answered]);
-    const isSafe = await this.#giveUp([...orphans, ...unaccepted], present);
-    if (!isSafe || !viewIsFresh() || !owner.isOpen) return;
     const holder = new Map<string, string>();
     for (const answer of answers) {
       for (const running of answer.running) holder.set(running.attemptId, answer.worker);
       for (const outcome of answer.unacknowledged) holder.set(outcome.attemptId, answer.worker);
     }
+    const unknown = aged.filter(({ id }) => !holder.has(id));
+    const isSafe = await this.#giveUp([...orphans, ...unaccepted, ...unknown], present);
+    if (!isSafe || !viewIsFresh() || !owner.isOpen) return;
     for (const attempt of orphans) {
       if (!attempt.finished && !present.has(attempt.worker)) dispatch.lost(attempt);
     }
     // A worker that did not answer may have the job: wait until it answers or is gone.
     if ([...present].some((worker) => !answered.has(worker))) return;
     for (const attempt of unaccepted) this.#again(attempt, holder.get(attempt.id));
+    for (const attempt of unknown) this.#forgotten(attempt);
+  }
+
+  /** All workers have answered, and none has it: the one that took it neither. */
+  #forgotten(attempt: Attempt): void {
+    const { dispatch, onTrouble } = this.#options;
+    if (attempt.finished || dispatch.attempts.get(attempt.id) !== attempt) return;
+    onTrouble(`${attempt.worker} does not know attempt ${attempt.id} any more`);
+    dispatch.lost(attempt);
   }
 
   /** True when what others than these passed of the attempts has been heard, and they pass no more of them. */

@@ -124,6 +124,11 @@ export class Mails {
     if (this.#byId.get(custody.message.queueId) === custody) this.#timers.set(custody, atMs);
   }
 
+  /** When the mail is woken; undefined when it is not going to be. */
+  wakeUpOf(custody: Custody): number | undefined {
+    return this.#timers.wakeUpOf(custody);
+  }
+
   /** At most `limit` mails whose wake-up has come, earliest first. */
   takeDue(nowMs: number, limit: number): Custody[] {
     return this.#timers.takeDue(nowMs, limit);

@@ -33,6 +33,31 @@ const COUNT_EVERY_MS = 1000;
 /** Ingress repeats a pack until it gives up; its id must be known for at least as long. */
 const PACK_KEPT_MARGIN_MS = 15_000;
 
+function countersOf(metrics: ServiceContext['telemetry']['metrics']): SharedContext['counters'] {
+  return {
+    started: metrics.counter('postrider_queue_mails_started_total', 'Mails taken over from SPOOL.'),
+    outcomes: new Tally(
+      metrics.counter('postrider_queue_outcomes_total', 'Recipients by outcome of an attempt.'),
+      'outcome',
+    ),
+    reports: metrics.counter('postrider_queue_reports_total', 'Delivery status notifications stored.'),
+    resent: metrics.counter(
+      'postrider_queue_jobs_resent_total',
+      'Jobs that nobody accepted and that were sent again.',
+    ),
+    untrimmed: shownFromStart(
+      metrics,
+      'postrider_queue_trimming_failures_total',
+      'Times that JetStream did not remove what is settled; if it goes on, its streams fill.',
+    ),
+    overdue: shownFromStart(
+      metrics,
+      'postrider_queue_overdue_total',
+      'Mails that nothing would have moved again, found and woken by the audit. Healthy: 0.',
+    ),
+  };
+}
+
 function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
   const { config, telemetry, link } = service;
   const { metrics, logger, tracing } = telemetry;
@@ -84,23 +109,7 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
     },
     onTrouble,
     ...toldLosses(telemetry),
-    counters: {
-      started: metrics.counter('postrider_queue_mails_started_total', 'Mails taken over from SPOOL.'),
-      outcomes: new Tally(
-        metrics.counter('postrider_queue_outcomes_total', 'Recipients by outcome of an attempt.'),
-        'outcome',
-      ),
-      reports: metrics.counter('postrider_queue_reports_total', 'Delivery status notifications stored.'),
-      resent: metrics.counter(
-        'postrider_queue_jobs_resent_total',
-        'Jobs that nobody accepted and that were sent again.',
-      ),
-      untrimmed: shownFromStart(
-        metrics,
-        'postrider_queue_trimming_failures_total',
-        'Times that JetStream did not remove what is settled; if it goes on, its streams fill.',
-      ),
-    },
+    counters: countersOf(metrics),
   };
 }
 

@@ -9,6 +9,7 @@ import type { LinkSubscription } from '#libs/nats/link.ts';
 import { Follower, type StoredRecord } from '#libs/nats/reading.ts';
 import { type Job, OutcomeBatch } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
+import { Auditor } from './auditor.actor.ts';
 import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import { type Custody, takeAcks, takeReportPacks } from './custody.ts';
@@ -50,6 +51,7 @@ export class Partition implements DispatchOwner, Leaser {
   readonly #leases: Leases;
   #checkpoints!: Checkpoints;
   #unheard: Unheard | undefined;
+  #auditor: Auditor | undefined;
   #salvage!: Salvage;
   #remember!: Remember;
   #reports!: Reports;
@@ -128,6 +130,14 @@ export class Partition implements DispatchOwner, Leaser {
       start: (custody) => {
         if (this.mails.get(custody.message.queueId) === custody) this.wake(custody);
       },
+    });
+    this.#auditor = new Auditor({
+      owner: this,
+      dispatch: this.#dispatch,
+      checkpoints: this.#checkpoints,
+      reports: this.#reports,
+      unheard: this.#unheard,
+      context: this.#context,
     });
     this.#unheard.begin(restored.answers, this.#early.splice(0), this.mails.all());
     for (const custody of this.mails.all()) this.leavesPack(custody);
@@ -300,6 +310,7 @@ export class Partition implements DispatchOwner, Leaser {
     for (const custody of this.mails.takeStaying(nowMs, STAYING_PER_TICK)) {
       this.feed(custody, { kind: 'stays', nowMs });
     }
+    this.#auditor?.tick(nowMs);
     this.#flush();
   }
 

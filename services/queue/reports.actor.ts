@@ -66,6 +66,8 @@ export class Reports {
   #unreadable: ReportPart[] = [];
   /** Parts that are not stored yet, and packs of those that are, by request. */
   readonly #open = new Map<ReportRequest, { left: number; packs: number[] }>();
+  /** Mails with a request that is not stored. */
+  readonly #custodies = new Set<Custody>();
   #unsure: Pack | undefined;
   #round: Promise<void> | undefined;
 
@@ -76,11 +78,18 @@ export class Reports {
   add(request: ReportRequest): void {
     const parts = partsOf(request);
     this.#open.set(request, { left: parts.length, packs: [] });
+    this.#custodies.add(request.custody);
     this.#waiting.push(...parts);
+  }
+
+  /** True while a report of this mail is not stored. */
+  has(custody: Custody): boolean {
+    return this.#custodies.has(custody);
   }
 
   /** The mail is settled without them. */
   forget(custody: Custody): void {
+    this.#custodies.delete(custody);
     const isOther = ({ request }: ReportPart) => request.custody !== custody;
     this.#waiting = this.#waiting.filter(isOther);
     this.#unreadable = this.#unreadable.filter(isOther);
@@ -233,6 +242,7 @@ export class Reports {
     open.packs.push(sequence);
     if (open.left > 0) return;
     this.#open.delete(request);
+    this.#custodies.delete(request.custody);
     this.#options.onStored(request, open.packs);
   }
 }

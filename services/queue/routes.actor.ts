@@ -83,6 +83,11 @@ export class Routes {
     return undefined;
   }
 
+  /** True while the resolver is to answer for this domain. */
+  awaits(domain: string): boolean {
+    return this.#waiting.has(domain);
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#waiting.clear();

@@ -178,6 +178,19 @@ export class SiteDesk {
     return { waiting, outstanding, sites: this.#sites.size };
   }
 
+  /** All that waits, with its site. What changes while it is read may be passed over. */
+  *work(): Generator<{ siteKey: string; item: WorkItem }> {
+    for (const [siteKey, { window }] of this.#sites) {
+      // This array stays as it is when those that were taken are cut off.
+      const { waiting, head } = window;
+      for (let at = head; at < waiting.length; at++) yield { siteKey, item: waiting[at]! };
+      for (const item of window.returned) yield { siteKey, item };
+    }
+    for (const parked of this.#frozen.values()) {
+      for (const { desk, item } of parked) yield { siteKey: desk.window.site.key, item };
+    }
+  }
+
   /** What could be done now, of all sites; see `demandOf`. */
   demand(options: { nowMs: number; connectionsMax: number }): Demand {
     const total: Demand = { due: 0, unthrottled: 0 };

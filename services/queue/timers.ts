@@ -47,6 +47,11 @@ export class TimerHeap<T extends Timed> {
     this.#sink(last);
   }
 
+  /** When the item is woken; undefined when it is not in the heap. */
+  wakeUpOf(item: T): number | undefined {
+    return this.#heap[item.heapIndex] === item ? item.wakeAtMs : undefined;
+  }
+
   /** Removes and returns at most `limit` items whose time has come, earliest first. */
   takeDue(nowMs: number, limit: number): T[] {
     const due: T[] = [];

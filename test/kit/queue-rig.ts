@@ -334,6 +334,7 @@ function uncounted(): SharedContext['counters'] {
     reports: nobody,
     resent: nobody,
     untrimmed: nobody,
+    overdue: nobody,
   };
 }
 

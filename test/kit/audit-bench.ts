@@ -1,0 +1,84 @@
+// What the audit of one owner costs: 200,000 mails that rest, or wait for a site that is down. Prints the time for 1,000 mails and the
+// longest slices, by the processor's clock of this thread.
+import { AttemptLedger } from '../../services/queue/attempts.ts';
+import { Auditor } from '../../services/queue/auditor.actor.ts';
+import { CheckpointLedger } from '../../services/queue/checkpoint-ledger.ts';
+import { Interned } from '../../services/queue/interned.ts';
+import { Mails } from '../../services/queue/mails.ts';
+import { PackLedger } from '../../services/queue/pack-ledger.ts';
+import { SiteDesk, type WorkItem } from '../../services/queue/site-desk.actor.ts';
+import { siteOf } from './queue-rig.ts';
+
+const MAILS = 200_000;
+const HOUR_MS = 3_600_000;
+let nowMs = 1_000_000;
+
+function bench(phase: 'resting' | 'active'): void {
+  const clock = { toWall: (ms: number) => ms, fromWall: (ms: number) => ms };
+  const mails = new Mails({
+    ledger: new PackLedger(),
+    interned: new Interned(),
+    stream: 'SPOOL_0',
+    clock,
+    waitMsMax: HOUR_MS,
+  });
+  const link = { publish: () => true, instance: 'q', payloadMax: 1_000_000 };
+  const desk = new SiteDesk({ link, shards: 1, now: () => nowMs });
+  desk.actsWhile(() => false);
+  const owner = {
+    number: 0,
+    mails,
+    wake: () => {},
+    feed: () => true,
+    lease: (_: WorkItem) => undefined,
+  };
+  let overdue = 0;
+  const auditor = new Auditor({
+    owner,
+    dispatch: { attempts: new AttemptLedger(), doubt: () => {} },
+    checkpoints: { ledger: new CheckpointLedger() },
+    reports: { has: () => false, add: () => {} },
+    unheard: { holds: () => false },
+    context: {
+      now: () => nowMs,
+      onTrouble: () => {},
+      desk,
+      routes: { awaits: () => false },
+      counters: { overdue: { add: (count) => (overdue += count) } },
+    },
+  });
+  const domains = [{ domain: 'a.example', count: 1 }];
+  const entries = Array.from({ length: MAILS }, (_, i) => {
+    const entry = { queueId: `00mail${i}`, offset: 0, length: 1, acceptedAtMs: nowMs, domains, size: 1 };
+    return { ...entry, nullReversePath: false, trace: undefined };
+  });
+  const pack = { sequence: 1, entries, settled: new Set<number>(), storedAtMs: nowMs, isFresh: true };
+  const site = siteOf('mx');
+  for (const custody of mails.addPack(pack, nowMs)) {
+    custody.message.hasStayed = true;
+    custody.message.phase = phase;
+    mails.wakeAt(custody, nowMs + HOUR_MS);
+    if (phase === 'resting') continue;
+    Object.assign(custody.message.recipients[0]!, { phase: 'ready', siteKey: site.key });
+    desk.enqueue(site, { leaser: owner, custody, positions: [0], readyAtMs: nowMs });
+  }
+  const took: number[] = [];
+  for (let ticks = 0; ticks < 1900; ticks++) {
+    nowMs += 100;
+    const before = process.threadCpuUsage();
+    auditor.tick(nowMs);
+    const { user, system } = process.threadCpuUsage(before);
+    took.push((user + system) / 1000);
+  }
+  const rounds = took.filter((ms) => ms > 0.02);
+  const sumMs = rounds.reduce((sum, ms) => sum + ms, 0);
+  const sorted = rounds.toSorted((a, b) => b - a);
+  const top = sorted.slice(0, 4).map((ms) => ms.toFixed(2));
+  const p99 = sorted[Math.floor(rounds.length / 100)]?.toFixed(2);
+  console.log(
+    `${phase}: ${rounds.length} slices, ${sumMs.toFixed(1)} ms in ${1900 / 10} s, longest ${top.join(' ')} ms, p99 ${p99} ms, overdue ${overdue}`,
+  );
+}
+
+bench('resting');
+bench('active');
