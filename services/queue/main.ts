@@ -3,7 +3,7 @@ import { hostname as machineName } from 'node:os';
 import { runService, type ServiceContext } from '#libs/lifecycle/run-service.ts';
 import { clockSpread, showClockSkew } from '#libs/nats/clock-skew.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
-import type { Layout } from '#libs/nats/layout.ts';
+import { type Layout, storeStream } from '#libs/nats/layout.ts';
 import { prepareStreams } from '#libs/nats/prepare-streams.ts';
 import { Presence } from '#libs/nats/presence.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
@@ -74,6 +74,8 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
   );
   // Shown from the start: who watches for an increase would not see the first one of a series that begins with it.
   inDoubt.add(0);
+  const stores = Array.from({ length: layout.spoolStreams }, (_, k) => storeStream(k, layout));
+  for (const stream of ['QUEUE', ...stores]) unstored.add(0, { stream });
   return {
     link,
     layout,
