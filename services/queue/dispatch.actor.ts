@@ -240,6 +240,7 @@ export class Dispatch {
     const asked = jobRecipients.length > 0 ? jobRecipients : [...(custody?.message.recipients.keys() ?? [0])];
     const results = outcome.inDoubt ? 'in doubt' : resultsOf(outcome, asked, this.#context.interned);
     this.#secondCopies.heard(attemptId, results, custody);
+    if (results !== 'in doubt') this.#secondCopies.actedOn(attemptId);
     if (custody === undefined || results === 'returned') this.acknowledge([ack]);
     else if (results === 'in doubt') this.#lateDoubt(custody, ack, { asked, outcome });
     else {

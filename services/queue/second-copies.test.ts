@@ -81,4 +81,22 @@ describe('A late word', () => {
     copies.heard(earlier, 'in doubt', undefined);
     expect(counted).toEqual(['q q.1.9', 'q q.2.9']);
   });
+
+  test('is counted by what it said first: said again after it was acted on, it is no second copy', () => {
+    const custody = mail('none');
+    for (const id of [ours, earlier]) {
+      if (id === ours) copies.lost(id);
+      custody.message.recipients[0]!.fate = 'none';
+      copies.heard(id, said('relayed'), custody);
+      copies.actedOn(id);
+      custody.message.recipients[0]!.fate = 'relayed';
+      copies.heard(id, said('relayed'), custody);
+      copies.heard(id, said('relayed'), undefined);
+    }
+    expect(counted).toEqual([]);
+    copies.heard('q.7.9', said('relayed'), custody);
+    copies.actedOn('q.7.9');
+    copies.heard('q.7.9', said('relayed'), custody);
+    expect(counted).toEqual(['q q.7.9']);
+  });
 });

@@ -60,6 +60,12 @@ export class SecondCopies {
     else if (how === 'lost' && word.some(({ result }) => isDelivery(result))) this.count(attemptId);
   }
 
+  /** What it said late has been acted on; said again, it means nothing more. */
+  actedOn(attemptId: string): void {
+    if (this.#givenUp.of(attemptId) !== 'in doubt')
+      this.#givenUp.note(attemptId, 'over', this.#options.now());
+  }
+
   /** Counts an attempt that says to have delivered what somebody else has delivered. */
   delivered(attemptId: string, results: readonly PositionResult[], { message }: Custody): void {
     const isRepeated = results.some(({ position, result }) => {
