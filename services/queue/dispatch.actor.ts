@@ -182,11 +182,8 @@ export class Dispatch {
 
   /** Marks what may have been delivered; the attempt is over when that is stored, or need not be. */
   #doubted(custody: Custody, ack: PendingAck, positions: readonly number[]): void {
-    const before = custody.acks;
-    custody.acks = [...before, ack];
-    if (this.#owner.feed(custody, { kind: 'doubted', nowMs: this.#context.now(), positions })) return;
-    custody.acks = before;
-    this.acknowledge([ack]);
+    const nowMs = this.#context.now();
+    this.#onceStored(custody, ack, () => this.#owner.feed(custody, { kind: 'doubted', nowMs, positions }));
   }
 
   heard(batch: OutcomeBatch): void {
@@ -260,13 +257,11 @@ export class Dispatch {
     const told = new Set(known.map(({ position }) => position));
     const positions = asked.filter((position) => !told.has(position));
     const nowMs = this.#context.now();
-    const before = custody.acks;
-    custody.acks = [...before, ack];
-    const isLearned = known.length > 0 && this.#owner.feed(custody, { kind: 'late', nowMs, results: known });
-    const isMarked = this.#owner.feed(custody, { kind: 'doubted', nowMs, positions });
-    if (isLearned || isMarked) return;
-    custody.acks = before;
-    this.acknowledge([ack]);
+    this.#onceStored(custody, ack, () => {
+      const isLearned = this.#owner.feed(custody, { kind: 'late', nowMs, results: known });
+      const isMarked = this.#owner.feed(custody, { kind: 'doubted', nowMs, positions });
+      return isLearned || isMarked;
+    });
   }
 
   /** Attempts that are out for nobody any more are stopped, if they have not passed their checkpoint. */
@@ -289,18 +284,24 @@ export class Dispatch {
     this.#context.link.publish(subjects.outcomeAck(worker), OutcomeAck.encode(message).finish());
   }
 
-  /** The acknowledgement waits until what was learned is stored; at once when it was nothing. */
   #learn(
     custody: Custody,
     ack: PendingAck,
     input: MessageInput & { results: readonly PositionResult[] },
   ): void {
+    this.#onceStored(custody, ack, () => {
+      const isLearned = this.#owner.feed(custody, input);
+      if (ack.span !== undefined)
+        noteNextAttempt(ack.span, custody.message, input.results, this.#context.clock.toWall);
+      return isLearned;
+    });
+  }
+
+  /** The acknowledgement waits until what `change` did to the mail is stored; at once when it says that it was nothing. */
+  #onceStored(custody: Custody, ack: PendingAck, change: () => boolean): void {
     const before = custody.acks;
     custody.acks = [...before, ack];
-    const learned = this.#owner.feed(custody, input);
-    if (ack.span !== undefined)
-      noteNextAttempt(ack.span, custody.message, input.results, this.#context.clock.toWall);
-    if (learned) return;
+    if (change()) return;
     custody.acks = before;
     this.acknowledge([ack]);
   }
@@ -320,18 +321,18 @@ export class Dispatch {
     const site = origin.kind === 'leased' ? origin.site : undefined;
     const lost = { kind: 'lost', nowMs: now(), positions, site, inDoubt: checkpointed } as const;
     const ack = { worker, attemptId: id };
+    const change = (): boolean => {
+      const isLearned = this.#owner.feed(custody, { kind: 'outcome', nowMs: now(), results: known });
+      const isFed = this.#owner.feed(custody, lost);
+      return isLearned || isFed;
+    };
     // What is held, or known, is stored: the checkpoint must be found until then.
-    const before = custody.acks;
-    const waits = checkpointed && (policy.inDoubt === 'hold' || known.length > 0);
-    if (waits) {
+    if (checkpointed && (policy.inDoubt === 'hold' || known.length > 0)) {
       attempt.finished = true;
-      custody.acks = [...before, ack];
-    } else this.acknowledge([ack]);
-    const isLearned = this.#owner.feed(custody, { kind: 'outcome', nowMs: now(), results: known });
-    const isFed = this.#owner.feed(custody, lost);
-    if (waits && !isLearned && !isFed) {
-      custody.acks = before;
+      this.#onceStored(custody, ack, change);
+    } else {
       this.acknowledge([ack]);
+      change();
     }
   }
 
