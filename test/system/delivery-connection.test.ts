@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { DeliveryRig, type RigMail, siteAt, told } from '#kit/delivery-rig.ts';
 import { startSmtpSink } from '#kit/smtp-sink.ts';
+import { waitUntil } from '#kit/wait-until.ts';
 import { OutcomeKind } from '#proto/postrider/v1/job.ts';
 import { Transport } from '#proto/postrider/v1/route.ts';
 
@@ -189,6 +190,21 @@ describe('a mail whose final dot may not be sent', () => {
     expect(told(await carry(how))).toMatchObject({ event: 'spent', fate: [RETURNED, 0] });
     expect(sink.taken).toBe(1);
   });
+
+  test.each<RigMail>([{}, { chunkSize: 5 }])(
+    'since the lease ended while it waited for its checkpoint is given back at once (%j)',
+    async (how) => {
+      const { sink, carrier } = await rig.connected();
+      rig.gate = 'closed';
+      carrier.carry(rig.attempt(how));
+      await waitUntil(() => sink.commands.includes('DATA') && rig.passed.length === 1, 5000);
+      await new Promise((done) => setTimeout(done, 50));
+      rig.lease = 'ended';
+      rig.openGate();
+      expect(told(await rig.event())).toMatchObject({ event: 'spent', fate: [RETURNED, 0] });
+      expect(sink.taken).toBe(0);
+    },
+  );
 
   test('after an earlier one that was refused is not held up by that one', async () => {
     const { carry, carrier } = await rig.connected();

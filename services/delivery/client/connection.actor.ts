@@ -107,7 +107,10 @@ export class Connection implements Carrier, WireListener, PassageListener {
 
   /** One that ended meanwhile is not waited for any more. */
   passed(attempt: Attempt): void {
-    if (this.#attempt === attempt) this.#feed(CHECKPOINT_PASSED);
+    if (this.#attempt !== attempt) return;
+    this.#feed(CHECKPOINT_PASSED);
+    // Its dot may be refused in this very moment.
+    this.#tellNews();
   }
 
   refused(attempt: Attempt, cause: RefusalCause): void {
