@@ -88,6 +88,25 @@ describe('the Maildir gateway', () => {
     expect(await readFile(join(root, 'new', '1.q_0.host'), 'latin1')).toBe('short\r\n');
   });
 
+  test('takes nothing away from what another attempt puts there meanwhile, whatever becomes of it', async () => {
+    const whole = 'all of it\r\n';
+    const lost: AsyncIterable<Uint8Array[]> = {
+      [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new Error('lost')) }),
+    };
+    const stored: string[] = [];
+    for (let laterBy = 0; laterBy < 300; laterBy++) {
+      const directory = join(root, `${laterBy}`);
+      const gateway = new MaildirGateway();
+      const late = { ...mailOf(directory), pieces: lost };
+      const first = gateway.store(mailOf(directory, whole), 0);
+      for (let looks = 0; looks < laterBy % 60; looks++) await stat(root);
+      await gateway.store(late, 0).catch(() => {});
+      await first;
+      stored.push(await readFile(join(directory, 'new', '1.q_0.host'), 'latin1'));
+    }
+    expect(stored.filter((text) => text !== whole)).toEqual([]);
+  });
+
   test('lets the proof in tmp/ stay for a minute', async () => {
     const gateway = new MaildirGateway();
     await gateway.store(mailOf(root, 'x\r\n'), 1000);

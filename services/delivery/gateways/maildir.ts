@@ -27,6 +27,7 @@ export interface MaildirMail {
 }
 
 const STAY_MS = 60_000;
+const OVERWRITE = constants.O_WRONLY | constants.O_CREAT;
 
 export class MaildirGateway {
   readonly #syncs = new Map<string, DirectorySync>();
@@ -139,21 +140,26 @@ async function statOf(path: string): Promise<{ nlink: number } | undefined> {
 async function writeTemporary(mail: MaildirMail, path: string): Promise<void> {
   const file = await openTemporary(mail.directory, path);
   try {
-    for await (const pieces of mail.pieces) await writeAll(file, pieces);
+    let octets = 0;
+    for await (const pieces of mail.pieces) octets += await writeAll(file, pieces);
+    await file.truncate(octets);
     await file.sync();
   } finally {
     await file.close();
   }
 }
 
-/** What an attempt left half written is overwritten. */
+/**
+ * What an attempt left half written is overwritten, octet by octet and never emptied first: another attempt, which the owner made when
+ * it gave this one up, may have put this very file into new/ a moment ago, and what it has there is the same.
+ */
 async function openTemporary(directory: string, path: string): Promise<FileHandle> {
   try {
-    return await open(path, 'w', 0o600);
+    return await open(path, OVERWRITE, 0o600);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     await makeMaildir(directory);
-    return open(path, 'w', 0o600);
+    return open(path, OVERWRITE, 0o600);
   }
 }
 
@@ -171,7 +177,9 @@ async function makeMaildir(directory: string): Promise<void> {
   }
 }
 
-async function writeAll(file: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
+/** Returns how many octets they are. */
+async function writeAll(file: FileHandle, pieces: readonly Uint8Array[]): Promise<number> {
+  const octets = pieces.reduce((sum, piece) => sum + piece.length, 0);
   let left = pieces.filter((piece) => piece.length > 0);
   while (left.length > 0) {
     let { bytesWritten } = await file.writev(left);
@@ -180,9 +188,10 @@ async function writeAll(file: FileHandle, pieces: readonly Uint8Array[]): Promis
       bytesWritten -= piece.length;
       return false;
     });
-    if (whole < 0) return;
+    if (whole < 0) break;
     left = [left[whole]!.subarray(bytesWritten), ...left.slice(whole + 1)];
   }
+  return octets;
 }
 
 async function linkOnce(temporary: string, target: string): Promise<void> {
