@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { OutcomeAck, Presence } from '#proto/postrider/v1/job.ts';
-import { listen, onUnreadable, readMessage, type Unreadable } from './decoding.ts';
+import { listen, onUnreadable, readMessage, readParts, type Unreadable } from './decoding.ts';
 import type { Incoming } from './link.ts';
 
 const NONSENSE = Buffer.from([0x0f, 0xff, 0xff, 0xff]);
@@ -32,6 +32,16 @@ describe('A message that comes in over NATS', () => {
     const flawOf = ({ instance }: Presence) => (instance === '' ? 'nobody' : undefined);
     expect(readMessage({ ...Presence, flawOf }, Buffer.alloc(0), 'presence.queue')).toBeUndefined();
     expect(dropped).toEqual([{ kind: 'presence', octets: 0, reason: 'nobody' }]);
+  });
+
+  test('loses those of its parts that cannot be, which is told once, and no others', () => {
+    const dropped = watched();
+    const message = { subject: 'deliver.3', data: NONSENSE };
+    const flawOf = (n: number) => (n < 0 ? `${n} is below zero` : undefined);
+    expect(readParts([1, 2], flawOf, message)).toEqual([1, 2]);
+    expect(dropped).toEqual([]);
+    expect(readParts([1, -2, 3, -4], flawOf, message)).toEqual([1, 3]);
+    expect(dropped).toEqual([{ kind: 'deliver', octets: 4, reason: '2 of 4 parts: -2 is below zero' }]);
   });
 
   test('is not heard by a subscriber when it cannot be read; the next one is', () => {

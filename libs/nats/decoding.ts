@@ -41,6 +41,20 @@ export function readMessage<T>(wire: Wire<T>, data: Uint8Array, subject: string)
   return undefined;
 }
 
+/** Those of a message's parts that have no flaw; a word to who watches about the others, as about a message of its own. */
+export function readParts<T>(
+  parts: readonly T[],
+  flawOf: (part: T) => string | undefined,
+  { data, subject }: Pick<Incoming, 'data' | 'subject'>,
+): readonly T[] {
+  const flawed = parts.find((part) => flawOf(part) !== undefined);
+  if (flawed === undefined) return parts;
+  const whole = parts.filter((part) => flawOf(part) === undefined);
+  const reason = `${parts.length - whole.length} of ${parts.length} parts: ${flawOf(flawed)}`;
+  watch({ kind: subject.split('.', 1)[0]!, octets: data.length, reason });
+  return whole;
+}
+
 export interface Listening<T> {
   subject: string;
   wire: Wire<T>;

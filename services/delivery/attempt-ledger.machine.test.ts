@@ -167,6 +167,65 @@ describe('the attempt ledger', () => {
     });
   });
 
+  describe('whose outcomes nobody acts on', () => {
+    const MIB = 1024 ** 2;
+    const large = (attemptId: string) => ({ ...outcomeOf(attemptId), tls: 'x'.repeat(MIB) });
+
+    /** Takes jobs of the partition until it takes no more; returns how many. */
+    function fill(ledger: LedgerState<string>, partition: number): number {
+      for (let i = 0; ; i++) {
+        const id = `p${partition}-${i}`;
+        if (onJob(ledger, jobOf(id, 1, partition), 'site', 'run').kind !== 'start') return i;
+        onFinished(ledger, large(id), 0);
+      }
+    }
+
+    test('takes no more jobs of that owner, and those of others (L6)', () => {
+      const ledger = newLedger<string>(0);
+      expect(fill(ledger, 0)).toBe(32);
+      expect(onJob(ledger, jobOf('p0-99'), 'site', 'run')).toEqual({ kind: 'full' });
+      expect(onJob(ledger, jobOf('other', 1, 1), 'site', 'run')).toEqual({ kind: 'start' });
+      expect([...ledger.running.keys()]).toEqual(['other']);
+    });
+
+    test('answers for what it has all the same (L3)', () => {
+      const ledger = newLedger<string>(0);
+      onJob(ledger, jobOf('runs'), 'site', 'run');
+      fill(ledger, 0);
+      expect(onJob(ledger, jobOf('runs'), 'site', 'again').kind).toBe('running');
+      expect(onJob(ledger, jobOf('p0-0'), 'site', 'again').kind).toBe('outcome');
+    });
+
+    test('keeps 64 MiB at most when all owners are silent, and room for each (L6)', () => {
+      const ledger = newLedger<string>(0);
+      const taken = Array.from({ length: 20 }, (_, partition) => fill(ledger, partition));
+      expect(taken.slice(0, 6)).toEqual([32, 16, 8, 4, 2, 1]);
+      expect(ledger.untoldOctetsAll).toBeLessThan(65 * MIB);
+    });
+
+    test('takes jobs again when they are acted on (L6)', () => {
+      const ledger = newLedger<string>(0);
+      fill(ledger, 0);
+      onAcknowledged(ledger, { partition: 0, epoch: 1, attemptIds: ['p0-0', 'p0-0'] });
+      expect(onJob(ledger, jobOf('next'), 'site', 'run')).toEqual({ kind: 'start' });
+      const ids = [...ledger.unacknowledged.keys()];
+      onAcknowledged(ledger, { partition: 0, epoch: 1, attemptIds: ids });
+      expect([ledger.untoldOctetsAll, ledger.untoldOctets.get(0)]).toEqual([0, 0]);
+    });
+
+    test('keeps no more than 64 MiB of those that were acted on', () => {
+      const ledger = newLedger<string>(0);
+      for (let i = 0; i < 200; i++) {
+        onJob(ledger, jobOf(`a${i}`), 'site', 'run');
+        onFinished(ledger, large(`a${i}`), 0);
+        onAcknowledged(ledger, { partition: 0, epoch: 1, attemptIds: [`a${i}`] });
+        onSwept(ledger, { nowMs: 1, toldBeforeMs: 0, max: 1 });
+        expect(ledger.remembered.size + ledger.fading.size).toBeLessThanOrEqual(65);
+      }
+      expect(onJob(ledger, jobOf('a199'), 'site', 'again').kind).toBe('outcome');
+    });
+  });
+
   test('forgets acknowledged outcomes after ten to twenty minutes', () => {
     const ledger = newLedger<string>(0);
     onJob(ledger, jobOf('a'), 'site', 'a');

@@ -12,7 +12,10 @@
 //  L4  Epochs of a partition never fall.
 //  L5  An owner that acknowledges nothing is told a few outcomes again and not all: it cannot store, perhaps, and has heard them.
 //      With the first word of it all that are due are told again.
+//  L6  Outcomes that nobody acts on have a bound: no job of a partition is taken while its outcomes have as many octets as there is
+//      room left for those of all. One owner that acts on nothing takes half of the room, and leaves room to the others.
 import type { Job, Outcome } from '#proto/postrider/v1/job.ts';
+import { outcomeOctets } from './outcome-octets.ts';
 
 /** An accepted job that has no outcome yet. `R` is what the shell keeps with it. */
 export interface Running<R> {
@@ -28,15 +31,21 @@ export interface Untold {
   toldAtMs: number;
   /** When the attempt ended. */
   readonly sinceMs: number;
+  readonly octets: number;
 }
 
 export interface LedgerState<R> {
   running: Map<string, Running<R>>;
   /** Those told longest ago stand first. */
   unacknowledged: Map<string, Untold>;
+  /** Their octets: by partition, and of all. */
+  untoldOctets: Map<number, number>;
+  untoldOctetsAll: number;
   /** Outcomes that were acted on: this generation and the one before. */
   remembered: Map<string, Outcome>;
   fading: Map<string, Outcome>;
+  /** Of this generation. */
+  rememberedOctets: number;
   rotatedAtMs: number;
   /** When outcomes of a partition were last told again; only of those whose owner has said nothing since (L5). */
   retoldAtMs: Map<number, number>;
@@ -49,11 +58,19 @@ export type JobVerdict =
   | { kind: 'start' }
   | { kind: 'running' }
   | { kind: 'outcome'; outcome: Outcome }
-  | { kind: 'stale' };
+  | { kind: 'stale' }
+  /** Not taken, and not accepted: who sent it sends it again after a while (L6). */
+  | { kind: 'full' };
 
 /** Acknowledged outcomes are kept for one to two of these. */
 const GENERATION_MS = 600_000;
 const GENERATION_MAX = 50_000;
+const GENERATION_OCTETS_MAX = 32 * 1024 ** 2;
+/**
+ * Some 200,000 outcomes: half a minute of all that one worker does. Half of it, which a next owner may have to be told at once, is less
+ * than a nats-server keeps for one client (max_pending, 64 MB).
+ */
+const UNTOLD_OCTETS_MAX = 64 * 1024 ** 2;
 /** So many outcomes are told again to an owner that says nothing, this often: if they were lost, its first word comes soon. */
 const PROBE_MAX = 50;
 const PROBE_EVERY_MS = 2000;
@@ -61,13 +78,17 @@ const PROBE_EVERY_MS = 2000;
 const START: JobVerdict = { kind: 'start' };
 const RUNNING: JobVerdict = { kind: 'running' };
 const STALE: JobVerdict = { kind: 'stale' };
+const FULL: JobVerdict = { kind: 'full' };
 
 export function newLedger<R>(nowMs: number): LedgerState<R> {
   return {
     running: new Map(),
     unacknowledged: new Map(),
+    untoldOctets: new Map(),
+    untoldOctetsAll: 0,
     remembered: new Map(),
     fading: new Map(),
+    rememberedOctets: 0,
     rotatedAtMs: nowMs,
     retoldAtMs: new Map(),
     epochs: new Map(),
@@ -81,8 +102,14 @@ export function onJob<R>(state: LedgerState<R>, job: Job, siteKey: string, run: 
   if (state.running.has(id)) return RUNNING;
   const outcome = state.unacknowledged.get(id)?.outcome ?? state.remembered.get(id) ?? state.fading.get(id);
   if (outcome !== undefined) return { kind: 'outcome', outcome };
+  if (!hasRoom(state, job.partition)) return FULL;
   state.running.set(id, { job, siteKey, run, checkpointed: false });
   return START;
+}
+
+/** L6 */
+function hasRoom<R>({ untoldOctets, untoldOctetsAll }: LedgerState<R>, partition: number): boolean {
+  return (untoldOctets.get(partition) ?? 0) < UNTOLD_OCTETS_MAX - untoldOctetsAll;
 }
 
 /** Its final dot is about to be written. */
@@ -97,8 +124,21 @@ export function onFinished<R>(state: LedgerState<R>, outcome: Outcome, nowMs: nu
   if (running === undefined) return false;
   state.running.delete(outcome.attemptId);
   const { partition } = running.job;
-  state.unacknowledged.set(outcome.attemptId, { outcome, partition, toldAtMs: nowMs, sinceMs: nowMs });
+  const octets = outcomeOctets(outcome);
+  state.unacknowledged.set(outcome.attemptId, {
+    outcome,
+    partition,
+    toldAtMs: nowMs,
+    sinceMs: nowMs,
+    octets,
+  });
+  weigh(state, partition, octets);
   return true;
+}
+
+function weigh<R>(state: LedgerState<R>, partition: number, octets: number): void {
+  state.untoldOctetsAll += octets;
+  state.untoldOctets.set(partition, (state.untoldOctets.get(partition) ?? 0) + octets);
 }
 
 /** For how long the oldest outcome has waited for its owner, ms; 0 when there is none. */
@@ -119,7 +159,9 @@ export function onAcknowledged<R>(
     const untold = state.unacknowledged.get(id);
     if (untold === undefined) continue;
     state.unacknowledged.delete(id);
+    weigh(state, untold.partition, -untold.octets);
     state.remembered.set(id, untold.outcome);
+    state.rememberedOctets += untold.octets;
   }
 }
 
@@ -172,11 +214,7 @@ export function onSwept<R>(
   state: LedgerState<R>,
   sweep: { nowMs: number; toldBeforeMs: number; max: number },
 ): Untold[] {
-  if (state.remembered.size > GENERATION_MAX || sweep.nowMs - state.rotatedAtMs >= GENERATION_MS) {
-    state.fading = state.remembered;
-    state.remembered = new Map();
-    state.rotatedAtMs = sweep.nowMs;
-  }
+  rotate(state, sweep.nowMs);
   const due: Untold[] = [];
   const room = new Map<number, number>();
   for (const one of state.unacknowledged.values()) {
@@ -192,6 +230,15 @@ export function onSwept<R>(
     state.unacknowledged.set(one.outcome.attemptId, one);
   }
   return due;
+}
+
+function rotate<R>(state: LedgerState<R>, nowMs: number): void {
+  const isLarge = state.remembered.size > GENERATION_MAX || state.rememberedOctets > GENERATION_OCTETS_MAX;
+  if (!isLarge && nowMs - state.rotatedAtMs < GENERATION_MS) return;
+  state.fading = state.remembered;
+  state.remembered = new Map();
+  state.rememberedOctets = 0;
+  state.rotatedAtMs = nowMs;
 }
 
 /** How many outcomes its owner may be told again now. */

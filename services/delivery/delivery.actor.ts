@@ -55,7 +55,6 @@ export class Delivery {
   readonly #gateway = new MaildirGateway();
   readonly #timer: NodeJS.Timeout;
   readonly #logger: DeliveryOptions['telemetry']['logger'];
-  #saidAtMs = Number.NEGATIVE_INFINITY;
   /** Whoever sets the machine's clock lengthens or shortens nothing here; wall time is only for what is shown. */
   readonly #clock = steadyClock();
   readonly #late: LateJobs;
@@ -78,6 +77,13 @@ export class Delivery {
       onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
       onCancelled: (siteKey, attempt) => this.#sites.cancel(siteKey, attempt),
       onTrouble: (reason) => logger.error({ reason }, 'an answer that is too large'),
+      onFull: rarely((jobs) => {
+        const { unacknowledged } = this.#intake;
+        logger.error(
+          { jobs, unacknowledged },
+          'jobs not taken: too many outcomes wait for owners to act on them',
+        );
+      }),
       mayTakeJobs: () => this.#shards.hasLease,
       isLate: (batch) => this.#shards.isLate(batch),
     });
@@ -135,7 +141,8 @@ export class Delivery {
       link,
       departure: this.#departure,
       onPublished: (id) => this.#intake.checkpointed(id),
-      onTrouble: (reason) => this.#sayRarely(reason),
+      // Checkpoints are tried again several times a second, in each partition.
+      onTrouble: rarely((reason) => this.#logger.error({ reason }, 'no final dot can be sent')),
       random: Math.random,
     });
   }
@@ -199,14 +206,6 @@ export class Delivery {
     this.#sites.abort(endedBy({ enhanced: '4.4.2', text: 'the worker was cut off from its cluster' }));
   }
 
-  /** Checkpoints are tried again several times a second, in each partition. */
-  #sayRarely(reason: string): void {
-    const nowMs = performance.now();
-    if (nowMs - this.#saidAtMs < SAY_EVERY_MS) return;
-    this.#saidAtMs = nowMs;
-    this.#logger.error({ reason }, 'no final dot can be sent');
-  }
-
   #sweep(): void {
     const nowMs = this.#clock.now();
     // First: after a pause of the process the lease may be over.
@@ -216,6 +215,17 @@ export class Delivery {
     this.#gateway.sweep(nowMs);
     this.#instruments.sweep();
   }
+}
+
+/** `say`, but not again within ten seconds. */
+function rarely<T>(say: (what: T) => void): (what: T) => void {
+  let saidAtMs = Number.NEGATIVE_INFINITY;
+  return (what) => {
+    const nowMs = performance.now();
+    if (nowMs - saidAtMs < SAY_EVERY_MS) return;
+    saidAtMs = nowMs;
+    say(what);
+  };
 }
 
 function lateJobs({ metrics, logger }: DeliveryOptions['telemetry']): LateJobs {

@@ -2,13 +2,14 @@
 // tells outcomes until they are acknowledged.
 //
 // Fails: a message that is not what it should be is dropped (libs/nats/decoding.ts says so); its sender repeats it.
-import { listen, readMessage, type Wire } from '#libs/nats/decoding.ts';
+import { listen, readMessage, readParts, type Wire } from '#libs/nats/decoding.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
 import { gatheredMax } from '#libs/nats/payload.ts';
 import {
   InflightAnswer,
   InflightRequest,
+  type Job,
   JobBatch,
   type Outcome,
   OutcomeAck,
@@ -36,15 +37,16 @@ import { fitted, refitted } from './outcome-octets.ts';
 const TELL_AGAIN_MS = 2000;
 const TELL_AGAIN_MAX = 5000;
 
-/** Jobs that nobody could carry out are none. */
 const JOBS: Wire<JobBatch> = {
   ...JobBatch,
-  flawOf: ({ site, jobs }) => {
-    if (site === undefined) return 'jobs for no site';
-    const isWhole = jobs.every(({ attemptId, queueId, ref }) => attemptId !== '' && queueId !== '' && ref);
-    return isWhole ? undefined : 'a job without an attempt, a mail or a place of it';
-  },
+  flawOf: ({ site }) => (site === undefined ? 'jobs for no site' : undefined),
 };
+
+/** What nobody could carry out is no job; those that came with it are. */
+function flawOfJob({ attemptId, queueId, ref }: Job): string | undefined {
+  const isWhole = attemptId !== '' && queueId !== '' && ref !== undefined;
+  return isWhole ? undefined : 'a job without an attempt, a mail or a place of it';
+}
 
 function questionAbout(partition: number): Wire<InflightRequest> {
   const flawOf = (request: InflightRequest) =>
@@ -53,7 +55,7 @@ function questionAbout(partition: number): Wire<InflightRequest> {
 }
 
 export interface IntakeOptions {
-  link: Link;
+  link: Pick<Link, 'instance' | 'payloadMax' | 'subscribe' | 'onReconnected' | 'publish'>;
   partitions: number;
   outbox: Outbox;
   /** Milliseconds by a clock that nobody sets. */
@@ -63,6 +65,8 @@ export interface IntakeOptions {
   /** An attempt that need not wait any more. */
   onCancelled: (siteKey: string, attempt: Attempt) => void;
   onTrouble: (reason: string) => void;
+  /** So many jobs of partitions whose owners act on no outcomes were not taken. */
+  onFull: (jobs: number) => void;
   /** False when the shards may have another owner: who sent a job sends it to that one too, under the same id. */
   mayTakeJobs: () => boolean;
   /** True when it was held up on its way for so long that it may have been sent again. */
@@ -112,7 +116,8 @@ export class Intake {
   /** A message of `deliver.<shard>`. */
   jobs(message: Incoming): void {
     const batch = readMessage(JOBS, message.data, message.subject);
-    if (batch !== undefined) this.#take(batch);
+    if (batch === undefined) return;
+    this.#take(batch, readParts(batch.jobs, flawOfJob, message));
   }
 
   checkpointed(attemptId: string): void {
@@ -151,21 +156,24 @@ export class Intake {
     }
   }
 
-  #take(batch: JobBatch): void {
+  #take(batch: JobBatch, jobs: readonly Job[]): void {
     const { outbox, onAttempts, now } = this.#options;
     const { site } = batch;
     if (site === undefined || !this.#options.mayTakeJobs() || this.#options.isLate(batch)) return;
     const nowMs = now();
     const started: Attempt[] = [];
-    for (const job of batch.jobs) {
+    let full = 0;
+    for (const job of jobs) {
       const attempt = newAttempt(job, nowMs);
       const verdict = onJob(this.#ledger, job, site.key, attempt);
-      if (verdict.kind === 'stale') continue;
+      if (verdict.kind === 'full') full += 1;
+      if (verdict.kind === 'stale' || verdict.kind === 'full') continue;
       if (verdict.kind === 'outcome') outbox.outcome(job.partition, verdict.outcome);
       else outbox.accepted(job.partition, job.attemptId);
       if (verdict.kind === 'start') started.push(attempt);
     }
     if (started.length > 0) onAttempts(site, started);
+    if (full > 0) this.#options.onFull(full);
   }
 
   #answer(request: InflightRequest, reply: string): void {
