@@ -69,24 +69,7 @@ export class Delivery {
     this.#late = lateJobs(telemetry);
     const cache = new PackCache(new DirectGet(link), delivery.packCacheMax);
     this.#outbox = new Outbox(link, this.#departure);
-    this.#intake = new Intake({
-      link,
-      partitions: nats.partitions,
-      outbox: this.#outbox,
-      now,
-      onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
-      onCancelled: (siteKey, attempt) => this.#sites.cancel(siteKey, attempt),
-      onTrouble: (reason) => logger.error({ reason }, 'an answer that is too large'),
-      onFull: rarely((jobs) => {
-        const { unacknowledged } = this.#intake;
-        logger.error(
-          { jobs, unacknowledged },
-          'jobs not taken: too many outcomes wait for owners to act on them',
-        );
-      }),
-      mayTakeJobs: () => this.#shards.hasLease,
-      isLate: (batch) => this.#shards.isLate(batch),
-    });
+    this.#intake = this.#newIntake(nats.partitions);
     const checkpoints = this.#checkpoints(link);
     const carriers = {
       config,
@@ -134,6 +117,27 @@ export class Delivery {
     });
     showClockSkew(telemetry.metrics, () => this.#shards.clockOffsets());
     this.#timer = setInterval(() => this.#sweep(), sweepMsOf(delivery.timeoutScale));
+  }
+
+  #newIntake(partitions: number): Intake {
+    return new Intake({
+      link: this.#link,
+      partitions,
+      outbox: this.#outbox,
+      now: this.#clock.now,
+      onAttempts: (site, attempts) => this.#sites.arrived(site, attempts),
+      onCancelled: (siteKey, attempt) => this.#sites.cancel(siteKey, attempt),
+      onTrouble: (reason) => this.#logger.error({ reason }, 'an answer that is too large'),
+      onFull: rarely((jobs) => {
+        const { unacknowledged } = this.#intake;
+        this.#logger.error(
+          { jobs, unacknowledged },
+          'jobs not taken: too many outcomes wait for their owners',
+        );
+      }),
+      mayTakeJobs: () => this.#shards.hasLease,
+      isLate: (batch) => this.#shards.isLate(batch),
+    });
   }
 
   #checkpoints(link: Link): Checkpoints {
