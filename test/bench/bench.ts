@@ -7,6 +7,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { ServiceName } from '#kit/cluster-process.ts';
+import { codeOf } from '#kit/other-tree.ts';
 import { runBacklog } from './backlog.ts';
 import { report, runPlan } from './comparison.ts';
 import { profileReport } from './cpu-profile.ts';
@@ -24,6 +25,7 @@ interface Options {
   sessions: string;
   seconds: string;
   only?: 'postrider' | 'postfix';
+  from?: string;
   profile?: ServiceName;
   nodeOptions: string;
   quick?: boolean;
@@ -44,6 +46,7 @@ function parse(): Options {
     .option('--seconds <n>', 'about how long one run is', '6')
     .option('--quick', 'one repeat of two seconds, 4 KB only')
     .addOption(new Option('--only <side>', 'one side, to tune it').choices(['postrider', 'postfix']))
+    .option('--from <ref>', 'beside them the services of that commit, in a work tree of its own')
     .addOption(
       new Option('--profile <service>', 'where that service spends its time').choices([
         'ingress',
@@ -77,6 +80,17 @@ function fsyncMs(folder: string): number {
   return median(times);
 }
 
+async function startPostrider(
+  options: { profile?: ServiceName | undefined; nodeOptions: string },
+  place: { folder: string; sinkPort: number; root?: string },
+  stops: (() => Promise<void>)[],
+): Promise<BenchPostrider> {
+  const nodeOptions = options.nodeOptions.split(' ').filter((word) => word !== '');
+  const started = await BenchPostrider.start({ ...place, profile: options.profile, nodeOptions });
+  stops.push(() => started.stop());
+  return started;
+}
+
 async function compare(options: Options, folder: string): Promise<void> {
   const { quick } = options;
   const plan = {
@@ -96,22 +110,24 @@ async function compare(options: Options, folder: string): Promise<void> {
       stops.push(() => postfix.stop());
       sides.push(postfix);
     }
-    let postrider: BenchPostrider | undefined;
+    const clusters: BenchPostrider[] = [];
     if (options.only !== 'postfix') {
-      const nodeOptions = options.nodeOptions.split(' ').filter((word) => word !== '');
-      postrider = await BenchPostrider.start({
-        folder,
-        sinkPort: sink.port,
-        profile: options.profile,
-        nodeOptions,
-      });
-      const started = postrider;
-      stops.push(() => started.stop());
-      sides.push(postrider);
+      clusters.push(await startPostrider(options, { folder, sinkPort: sink.port }, stops));
+      if (options.from !== undefined) {
+        const tree = codeOf(options.from);
+        stops.push(async () => tree.remove());
+        const before = {
+          folder: mkdtempSync(join(folder, 'before-')),
+          sinkPort: sink.port,
+          root: tree.folder,
+        };
+        clusters.push(await startPostrider({ ...options, profile: undefined }, before, stops));
+      }
+      sides.push(...clusters);
     }
     const outcomes = await runPlan(plan, sides, sink, (line) => console.log(line));
     console.log(report(outcomes));
-    const complaints = postrider?.complaints() ?? [];
+    const complaints = clusters.flatMap((one) => one.complaints());
     if (complaints.length > 0) console.log(`\nthe services logged:\n${complaints.slice(0, 20).join('\n')}`);
   } finally {
     for (const stop of stops.reverse()) await stop();

@@ -19,6 +19,8 @@ export interface Outcome {
   runs: Map<string, Run[]>;
 }
 
+const TOOLS = new Set(['source', 'sink']);
+
 /** The bars of 4 KB mails: times Postfix. */
 const BARS: Record<Load['mode'], number> = { persistent: 6, single: 3 };
 
@@ -60,18 +62,24 @@ async function runLoad(
   return { load, runs };
 }
 
-function ratios(runs: Map<string, Run[]>): number[] {
-  const [postfix, postrider] = [runs.get('Postfix'), runs.get('Postrider')];
-  if (postfix === undefined || postrider === undefined) return [];
-  return postfix.flatMap((run, i) => {
-    const other = postrider[i];
-    return other === undefined ? [] : [other.mailsPerSecond / run.mailsPerSecond];
+/** Each repeat's mails per second of Postrider, over those of another side. */
+function ratios(runs: Map<string, Run[]>, over: string): number[] {
+  const [others, postrider] = [runs.get(over), runs.get('Postrider')];
+  if (others === undefined || postrider === undefined) return [];
+  return others.flatMap((run, i) => {
+    const own = postrider[i];
+    return own === undefined ? [] : [own.mailsPerSecond / run.mailsPerSecond];
   });
 }
 
 function ratioText(runs: Map<string, Run[]>, repeat: number): string {
-  const ratio = ratios(runs)[repeat];
+  const ratio = ratios(runs, 'Postfix')[repeat];
   return ratio === undefined ? '' : `, ratio ${ratio.toFixed(2)}`;
+}
+
+/** Microseconds of CPU per mail of the services and nats-server: the load tools cost the same on every side. */
+function ownProcessorUs({ processorUs }: Run): number {
+  return [...processorUs].reduce((sum, [name, us]) => (TOOLS.has(name) ? sum : sum + us), 0);
 }
 
 function speedRows(outcome: Outcome): string[][] {
@@ -100,14 +108,28 @@ function processorRows(outcome: Outcome): string[][] {
 }
 
 function ratioLine(outcome: Outcome): string[] {
-  const all = ratios(outcome.runs);
+  const all = ratios(outcome.runs, 'Postfix');
   if (all.length === 0) return [];
   const { octets, mode } = outcome.load;
   const ratio = median(all);
   const bar = octets === 4096 ? BARS[mode] : undefined;
   const verdict = bar === undefined ? '' : `; bar ${bar} x: ${ratio >= bar ? 'reached' : 'NOT reached'}`;
-  const spread = `${Math.min(...all).toFixed(2)} to ${Math.max(...all).toFixed(2)}`;
-  return [`${title(outcome.load)}: ${ratio.toFixed(2)} x Postfix (${spread})${verdict}`];
+  return [`${title(outcome.load)}: ${ratio.toFixed(2)} x Postfix (${spread(all)})${verdict}`];
+}
+
+/** Against the commit before: what a change costs or buys. */
+function beforeLine({ load, runs }: Outcome): string[] {
+  const speed = ratios(runs, 'Before');
+  if (speed.length === 0) return [];
+  const cost = runs
+    .get('Postrider')!
+    .map((run, i) => ownProcessorUs(run) / ownProcessorUs(runs.get('Before')![i]!));
+  const percent = (all: number[]) => `${(median(all) * 100).toFixed(1)} % (${spread(all)})`;
+  return [`${title(load)}: ${percent(speed)} of the mails/s before, ${percent(cost)} of the CPU per mail`];
+}
+
+function spread(all: readonly number[]): string {
+  return `${Math.min(...all).toFixed(2)} to ${Math.max(...all).toFixed(2)}`;
 }
 
 /** The tables and the ratio lines. */
@@ -121,5 +143,6 @@ export function report(outcomes: readonly Outcome[]): string {
     table(processor, outcomes.flatMap(processorRows)),
     '',
     ...outcomes.flatMap(ratioLine),
+    ...outcomes.flatMap(beforeLine),
   ].join('\n');
 }

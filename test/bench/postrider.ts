@@ -12,20 +12,23 @@ export interface PostriderOptions {
   profile?: ServiceName | undefined;
   /** Options for Node, for all services. */
   nodeOptions: readonly string[];
+  /** The tree whose services are run, when it is not this one: the side is then called `Before`. */
+  root?: string;
 }
 
 const SERVICES: readonly ServiceName[] = ['ingress', 'queue', 'resolver', 'delivery'];
 
 export class BenchPostrider {
-  readonly name = 'Postrider';
+  readonly name: 'Postrider' | 'Before';
   readonly #cluster: Cluster;
 
-  private constructor(cluster: Cluster) {
+  private constructor(name: 'Postrider' | 'Before', cluster: Cluster) {
+    this.name = name;
     this.#cluster = cluster;
   }
 
   static async start(options: PostriderOptions): Promise<BenchPostrider> {
-    const { folder, sinkPort, profile } = options;
+    const { folder, sinkPort, profile, root } = options;
     const profiled = ['--cpu-prof', `--cpu-prof-dir=${folder}`];
     const nodeOptions = SERVICES.map((service) => [
       service,
@@ -39,8 +42,9 @@ export class BenchPostrider {
         telemetry: { logLevel: 'warn' },
       },
       nodeOptions: Object.fromEntries(nodeOptions),
+      ...(root !== undefined && { root }),
     });
-    return new BenchPostrider(cluster);
+    return new BenchPostrider(root === undefined ? 'Postrider' : 'Before', cluster);
   }
 
   get port(): number {
