@@ -40,7 +40,7 @@ export class AttemptLedger {
     this.#byId.delete(id);
   }
 
-  /** It is sent anew: from now on it counts as the newest. */
+  /** It waits anew: from now on it counts as the newest. */
   renew(attempt: Attempt, nowMs: number): void {
     this.#byId.delete(attempt.id);
     attempt.sentAtMs = nowMs;

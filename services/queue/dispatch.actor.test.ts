@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Tally } from '#libs/telemetry/tally.ts';
 import { Tracing } from '#libs/telemetry/tracing.ts';
 import { type InflightAttempt, type Outcome, OutcomeAck, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import type { Site } from '#proto/postrider/v1/route.ts';
+import type { Attempt, Origin } from './attempts.ts';
 import type { QueueContext } from './context.ts';
 import { type Custody, newCustody } from './custody.ts';
 import { Dispatch, type DispatchOwner } from './dispatch.actor.ts';
@@ -44,6 +46,8 @@ beforeEach(() => {
   };
   const context = {
     now: () => 1000,
+    clock: { toWall: (ms: number) => ms },
+    sameTraceWindowMs: 0,
     policy,
     interned: new Interned(),
     tracing: Tracing.off(),
@@ -99,6 +103,56 @@ test('What is in doubt and to be held is tried by no other attempt that was adop
   expect([counted, cancelled]).toEqual([['q.2.9'], [ID]]);
   hear('w1', { outcomes: [{ ...cut, kind: OutcomeKind.RETURNED, recipients: [], inDoubt: false }] });
   expect(phases()).toEqual(['held true', 'held true']);
+});
+
+describe('A job that nobody accepted and that is sent again', () => {
+  const leaser = { number: 0, lease: () => undefined };
+  const site = { key: 's', to: [] } as unknown as Site;
+  let first: Attempt;
+  let second: Attempt;
+
+  beforeEach(() => {
+    receive(custody.message, { kind: 'due', nowMs: 0 }, policy);
+    const routes = new Map([['a.example', { kind: 'site', site } as const]]);
+    receive(custody.message, { kind: 'routed', nowMs: 0, routes }, policy);
+    const job = dispatch.lease({ leaser, custody, positions: [0, 1], readyAtMs: 1000 }, site, 1000)!;
+    first = dispatch.attempts.get(job.attemptId)!;
+    const again = dispatch.renewed(first, first.origin as Extract<Origin, { kind: 'leased' }>, 5000);
+    second = dispatch.attempts.get(again.attemptId)!;
+  });
+
+  const of = ({ id }: Attempt, kind: OutcomeKind): Outcome => ({
+    ...cut,
+    attemptId: id,
+    kind,
+    recipients: [],
+    inDoubt: false,
+  });
+  const attempting = ['attempting false', 'attempting false'];
+
+  test('has a new id, and the old one is nobody’s', () => {
+    expect(second.id).not.toBe(first.id);
+    expect([...dispatch.attempts.all()]).toEqual([second]);
+  });
+
+  test('goes on, whatever is said by a worker that the first one reached after all', () => {
+    hear('w2', { accepted: [second.id] });
+    hear('cut off', { accepted: [first.id] });
+    expect(cancelled).toEqual([first.id]);
+    hear('cut off', { outcomes: [of(first, OutcomeKind.DEFERRED)] });
+    hear('cut off', { outcomes: [of(first, OutcomeKind.RETURNED)] });
+    expect([phases(), second.worker, acknowledged]).toEqual([
+      attempting,
+      'w2',
+      Array(2).fill(`cut off ${first.id}`),
+    ]);
+  });
+
+  test('is counted when the first one passes all the same', () => {
+    dispatch.checkpointed('w2', [second.id], true);
+    dispatch.checkpointed('slow', [first.id], true);
+    expect(counted).toEqual([first.id]);
+  });
 });
 
 describe('Of an attempt in doubt', () => {

@@ -14,16 +14,15 @@ import {
 } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import { attemptIdOf } from './attempt-id.ts';
-import { type Attempt, AttemptLedger } from './attempts.ts';
+import { type Attempt, AttemptLedger, type Origin } from './attempts.ts';
 import type { OpenCheckpoint } from './checkpoint-ledger.ts';
 import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody, PendingAck } from './custody.ts';
 import { doubtfulPositions } from './doubt.ts';
-import type { Interned } from './interned.ts';
 import { dispatchMailSpan, dueAtMsOf, traceOfAttempt } from './mail-span.ts';
 import type { MessageInput } from './message.machine.ts';
-import { resultsOf } from './outcome-results.ts';
+import { isInDoubt, knownOf, NOBODY_TOLD, resultsOf } from './outcome-results.ts';
 import { noteNextAttempt, startOutcomeSpan } from './outcome-span.ts';
 import type { PositionResult } from './recipient-steps.ts';
 import { SecondCopies } from './second-copies.ts';
@@ -33,7 +32,6 @@ import type { WorkItem } from './site-desk.actor.ts';
 const REROUTE_AFTER_MS = 600_000;
 /** A worker that cannot start a job within this gives it back. */
 const START_WITHIN_MS = 300_000;
-const NOBODY_TOLD: readonly PositionResult[] = Object.freeze([]);
 
 /** The owner, as far as its attempts are concerned. */
 export interface DispatchOwner {
@@ -102,14 +100,13 @@ export class Dispatch {
   }
 
   #job(custody: Custody, positions: readonly number[], siteKey: string, nowMs: number): Job {
-    this.#attemptCount += 1;
     const { number, epoch } = this.#owner;
     const { message } = custody;
     const { attempts } = message.recipients[positions[0]!]!;
     const dueAtMs = dueAtMsOf(message, positions, nowMs);
     dispatchMailSpan(custody, { siteKey, attempt: attempts + 1, nowMs, dueAtMs });
     return {
-      attemptId: attemptIdOf({ queueId: message.queueId, number: this.#attemptCount, epoch }),
+      attemptId: this.#nextId(custody),
       queueId: message.queueId,
       partition: number,
       epoch,
@@ -124,12 +121,28 @@ export class Dispatch {
     };
   }
 
-  /** The job, to be sent again: as it would be made now, under its old id. */
-  renewed(attempt: Attempt, job: Job, nowMs: number): Job {
-    this.attempts.renew(attempt, nowMs);
-    job.ref = attempt.custody.message.ref;
-    job.startByMs = this.#context.clock.toWall(nowMs + START_WITHIN_MS);
+  /**
+   * The job of an attempt that nobody accepted, to be sent again: under a new id. The first one may still come to a worker, and what
+   * that one says of it, or passes, must not be taken for a word about this one.
+   */
+  renewed(attempt: Attempt, origin: Extract<Origin, { kind: 'leased' }>, nowMs: number): Job {
+    const { custody, id } = attempt;
+    this.attempts.remove(id);
+    this.#secondCopies.lost(id);
+    const job = {
+      ...origin.job,
+      attemptId: this.#nextId(custody),
+      ref: custody.message.ref,
+      startByMs: this.#context.clock.toWall(nowMs + START_WITHIN_MS),
+    };
+    this.attempts.add({ ...attempt, id: job.attemptId, origin: { ...origin, job }, sentAtMs: nowMs });
     return job;
+  }
+
+  #nextId({ message }: Custody): string {
+    this.#attemptCount += 1;
+    const { epoch } = this.#owner;
+    return attemptIdOf({ queueId: message.queueId, number: this.#attemptCount, epoch });
   }
 
   /** An attempt that a worker has from an earlier owner; false when it is not wanted: its recipients have their fates. */
@@ -192,6 +205,8 @@ export class Dispatch {
       const attempt = this.attempts.get(id);
       // Whose final dot may be out has it, whoever accepts it too.
       if (attempt !== undefined && !attempt.checkpointed) attempt.worker = batch.worker;
+      // Held up on its way, and sent again since.
+      if (attempt === undefined && this.#secondCopies.isLost(id)) this.cancel(batch.worker, id);
     }
     for (const outcome of batch.outcomes) this.#outcome(batch.worker, outcome, nowMs);
     for (const status of batch.sites) this.#context.desk.status(status, nowMs);
@@ -371,16 +386,4 @@ export class Dispatch {
   #leaveSite({ origin, siteKey }: Attempt, answered: boolean): void {
     if (origin.kind === 'leased') this.#context.desk.finished(siteKey, answered);
   }
-}
-
-/** Not when its worker was cut off after the last recipient was answered for. */
-function isInDoubt({ inDoubt, recipients }: Outcome, positions: readonly number[]): boolean {
-  return inDoubt === true && recipients.length < positions.length;
-}
-
-/** What an attempt in doubt says of single recipients: the others may have been reached or not. */
-function knownOf(outcome: Outcome, interned: Interned): readonly PositionResult[] {
-  const positions = outcome.recipients.map(({ recipient }) => recipient);
-  const results = positions.length === 0 ? NOBODY_TOLD : resultsOf(outcome, positions, interned);
-  return results === 'returned' ? NOBODY_TOLD : results;
 }

@@ -42,7 +42,17 @@ describe('A fence', () => {
     expect(fenceOf(9, admissionsOf(standing))).toEqual({
       epoch: 9,
       excluded: [{ worker: 'b', through: 0 }],
-      admitted: undefined,
+      admitted: { workers: ['a', 'b'], through: 0 },
+    });
+  });
+
+  test('of a next owner shuts out who was not heard when something was given up, also when it is heard again', () => {
+    const next = admissionsOf(fenceOf(7, gaveUp(NOBODY, 5, 'a')));
+    expect(fenceOf(9, next).admitted).toEqual({ workers: ['a'], through: 0 });
+    expect(fenceOf(9, gaveUp(next, 3, 'a', 'cut off'))).toEqual({
+      epoch: 9,
+      excluded: [{ worker: 'cut off', through: 0 }],
+      admitted: { workers: ['a', 'cut off'], through: 3 },
     });
   });
 

