@@ -11,12 +11,11 @@ import {
   type QueueSummary,
 } from '#proto/postrider/v1/admin.ts';
 import { ANSWER_WAIT_MS, askOnce, CLIENT_OPTIONS, explained } from './admin-call.ts';
-import type { Listing } from './queue-admin.ts';
+import type { Flushed, Listing } from './queue-admin.ts';
 
 export interface QueueAdmin {
   list(request: ListRequest): Promise<Listing>;
-  /** How many recipients were made due. */
-  flush(request: FlushRequest): Promise<number>;
+  flush(request: FlushRequest): Promise<Flushed>;
   close(): void;
 }
 
@@ -26,12 +25,19 @@ export function connectQueueAdmin(address: string): QueueAdmin {
   const { flush } = QueueAdminClient.service;
   return {
     list: (request) => list(client, address, request),
-    flush: async (request) => (await askOnce(client, flush, request, address)).recipients,
+    flush: (request) => askOnce(client, flush, request, address),
     close: () => client.close(),
   };
 }
 
-const NOTHING_SAID: QueueSummary = { mails: 0, phases: [], instances: 0, answered: 0, clocks: undefined };
+const NOTHING_SAID: QueueSummary = {
+  mails: 0,
+  phases: [],
+  instances: 0,
+  answered: 0,
+  clocks: undefined,
+  partitionsMissed: 0,
+};
 
 function list(client: QueueAdminClient, address: string, request: ListRequest): Promise<Listing> {
   return new Promise((resolve, reject) => {

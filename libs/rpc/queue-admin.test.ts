@@ -6,11 +6,14 @@ import { type QueueAdminServer, serveQueueAdmin } from './queue-admin.ts';
 import { connectQueueAdmin, type QueueAdmin } from './queue-admin-client.ts';
 import type { TraceAdminCalls } from './trace-admin.ts';
 
+const flushed = (recipients: number) => ({ recipients, instances: 2, answered: 1, partitionsMissed: 3 });
+
 const SUMMARY: QueueSummary = {
   mails: 2,
   phases: [{ phase: 'deferred', recipients: 2 }],
   instances: 1,
   answered: 1,
+  partitionsMissed: 3,
   clocks: { differMs: 12_300, instance: 'queue-b', isAhead: true },
 };
 
@@ -54,7 +57,7 @@ async function serve(over: Partial<Parameters<typeof serveQueueAdmin>[0]> = {}):
     address: '127.0.0.1',
     port: 0,
     list: async () => ({ mails: [], summary: SUMMARY }),
-    flush: async () => 0,
+    flush: async () => flushed(0),
     traces: NO_RULES,
     quarantine: NOTHING_ASIDE,
     ...over,
@@ -101,10 +104,10 @@ describe('the admin server', () => {
     const { port } = await serve({
       flush: async (request) => {
         asked.push(request);
-        return 7;
+        return flushed(7);
       },
     });
-    expect(await clientOf(port).flush({ queueId: '', domain: 'b.example' })).toBe(7);
+    expect(await clientOf(port).flush({ queueId: '', domain: 'b.example' })).toEqual(flushed(7));
     expect(asked).toEqual([{ queueId: '', domain: 'b.example' }]);
   });
 
@@ -119,9 +122,9 @@ describe('the admin server', () => {
 
   test('takes another port when its own is taken', async () => {
     const first = await serve();
-    const second = await serve({ port: first.port, flush: async () => 2 });
+    const second = await serve({ port: first.port, flush: async () => flushed(2) });
     expect(second.port).not.toBe(first.port);
-    expect(await clientOf(second.port).flush({ queueId: '', domain: '' })).toBe(2);
+    expect(await clientOf(second.port).flush({ queueId: '', domain: '' })).toEqual(flushed(2));
   });
 
   test('does not start on an address that is not ours', async () => {

@@ -32,13 +32,15 @@ export interface Listing {
   summary: QueueSummary;
 }
 
+/** How many recipients were made due, and what of the cluster had a part in it. */
+export type Flushed = Omit<FlushAnswer, 'partitions'>;
+
 export interface QueueAdminOptions {
   address: string;
   /** 0 lets the system choose. */
   port: number;
   list(request: ListRequest): Promise<Listing>;
-  /** How many recipients were made due. */
-  flush(request: FlushRequest): Promise<number>;
+  flush(request: FlushRequest): Promise<Flushed>;
   traces: TraceAdminCalls;
   quarantine: QuarantineAdminCalls;
 }
@@ -57,7 +59,7 @@ export async function serveQueueAdmin(options: QueueAdminOptions): Promise<Queue
       list: (call: ServerWritableStream<ListRequest, ListItem>) => void answerList(call, options),
       flush: (call: ServerUnaryCall<FlushRequest, FlushAnswer>, done: sendUnaryData<FlushAnswer>) => {
         options.flush(call.request).then(
-          (recipients) => done(null, { recipients }),
+          (flushed) => done(null, flushed),
           (error) => done({ code: status.INTERNAL, details: reasonOf(error) }),
         );
       },

@@ -5,7 +5,8 @@ import type { TraceAdminCalls } from '#libs/rpc/trace-admin.ts';
 import type { FlushRequest, ListRequest } from '#proto/postrider/v1/admin.ts';
 import { run } from './command-line.ts';
 
-const EMPTY = { mails: [], summary: { mails: 0, phases: [], instances: 1, answered: 1, clocks: undefined } };
+const WHOLE = { instances: 1, answered: 1, partitionsMissed: 0 };
+const EMPTY = { mails: [], summary: { mails: 0, phases: [], clocks: undefined, ...WHOLE } };
 
 const NO_RULES: TraceAdminCalls = {
   force: async () => ({ kind: 'invalid', reason: 'no rules here' }),
@@ -33,7 +34,7 @@ async function serve(over: Partial<QueueAdminOptions> = {}): Promise<string> {
     },
     flush: async (request) => {
       heard.push(request);
-      return 2;
+      return { recipients: 2, ...WHOLE };
     },
     traces: NO_RULES,
     quarantine: NOTHING_ASIDE,
@@ -112,9 +113,25 @@ describe('postrider queue flush', () => {
   });
 
   test('says that nothing matched', async () => {
-    const admin = await serve({ flush: async () => 0 });
+    const admin = await serve({ flush: async () => ({ recipients: 0, ...WHOLE }) });
     const { out } = await postrider(`queue flush --all --admin ${admin}`);
     expect(out).toContain('Nothing that matches waits');
+  });
+
+  test('says what could not be made due, and never that nothing waits when it could not look everywhere', async () => {
+    const missed = { instances: 2, answered: 1, partitionsMissed: 16 };
+    const some = await serve({ flush: async () => ({ recipients: 3, ...missed }) });
+    expect((await postrider(`queue flush --all --admin ${some}`)).out).toBe(
+      '3 recipients made due now.\n' +
+        'INCOMPLETE: 1 of 2 queue instances answered; ask again in a moment.\n' +
+        'INCOMPLETE: mail of 16 partitions could not be made due, since owners change; ask again in a moment.\n',
+    );
+    await server!.stop();
+    const none = await serve({ flush: async () => ({ recipients: 0, ...WHOLE, partitionsMissed: 1 }) });
+    expect((await postrider(`queue flush --queue-id 00a --admin ${none}`)).out).toBe(
+      'Nothing that matches was found.\n' +
+        'INCOMPLETE: mail of 1 partition could not be made due, since owners change; ask again in a moment.\n',
+    );
   });
 
   test.each(['', ' --all --domain b.example'])('refuses%s', async (what) => {

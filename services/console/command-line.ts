@@ -6,9 +6,8 @@ import { ProvisionError } from '#libs/nats/provision.ts';
 import { QueueAdminError } from '#libs/rpc/admin-call.ts';
 import { connectQueueAdmin, type QueueAdmin } from '#libs/rpc/queue-admin-client.ts';
 import { JaegerError } from './jaeger.ts';
-import { listingText } from './listing-text.ts';
+import { flushedText, listingText } from './listing-text.ts';
 import { addProvision } from './provision-arguments.ts';
-import { countText } from './quantities.ts';
 import { addQuarantine } from './quarantine.ts';
 import { addSmoke } from './smoke-arguments.ts';
 import { SmokeFailure } from './smoke-client.ts';
@@ -105,9 +104,7 @@ async function flush(options: FlushOptions, command: Command, { out }: Surroundi
   if ([queueId !== '', domain !== '', all === true].filter(Boolean).length !== 1) {
     command.error('error: say what to flush: exactly one of --queue-id, --domain and --all');
   }
-  const recipients = await asked(options, (admin) => admin.flush({ queueId, domain: domain.toLowerCase() }));
-  const nothing = 'Nothing that matches waits: no recipient is due earlier than before.';
-  out(recipients === 0 ? `${nothing}\n` : `${countText(recipients, 'recipient')} made due now.\n`);
+  out(flushedText(await asked(options, (admin) => admin.flush({ queueId, domain: domain.toLowerCase() }))));
 }
 
 async function asked<T>(options: AdminOptions, ask: (admin: QueueAdmin) => Promise<T>): Promise<T> {

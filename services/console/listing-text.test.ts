@@ -34,7 +34,15 @@ function listing(mails: QueuedMail[], over: Partial<Listing['summary']> = {}): L
   const phases = [{ phase: 'deferred', recipients: mails.length }];
   return {
     mails,
-    summary: { mails: mails.length, phases, instances: 1, answered: 1, clocks: undefined, ...over },
+    summary: {
+      mails: mails.length,
+      phases,
+      instances: 1,
+      answered: 1,
+      clocks: undefined,
+      partitionsMissed: 0,
+      ...over,
+    },
   };
 }
 
@@ -72,6 +80,13 @@ describe('the list of what waits', () => {
 
   test('says that nothing waits', () => {
     expect(listingText(listing([]), NOW_MS)).toBe('The queue is empty.\n');
+  });
+
+  test('does not say that nothing waits when it does not know', () => {
+    const text = listingText(listing([], { partitionsMissed: 2 }), NOW_MS);
+    const missed =
+      'INCOMPLETE: mail of 2 partitions could not be listed, since owners change; ask again in a moment.';
+    expect(text).toBe(`No mail was found.\n${missed}\n`);
   });
 
   test('says when it is not all', () => {

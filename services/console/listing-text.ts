@@ -1,7 +1,7 @@
 // What waits, as text for a terminal: a row per mail, a row per recipient below it, a summary at the end. Pure. What
 // senders and other hosts wrote cannot move the cursor or break a row.
 import { CLOCKS_AGREE_MS } from '#libs/nats/clock-skew.ts';
-import type { Listing } from '#libs/rpc/queue-admin.ts';
+import type { Flushed, Listing } from '#libs/rpc/queue-admin.ts';
 import type { ClockSpread, QueuedMail, QueuedRecipient } from '#proto/postrider/v1/admin.ts';
 import { ageText, countText, sizeText, untilText } from './quantities.ts';
 import { aligned, visible, widthsOf } from './table.ts';
@@ -53,9 +53,10 @@ function replyText(reply: NonNullable<QueuedRecipient['lastReply']>): string {
 }
 
 function summaryLines({ mails, summary }: Listing): string[] {
-  const { answered, instances, clocks } = summary;
+  const { clocks } = summary;
   const lines: string[] = [];
-  if (summary.mails === 0) lines.push('The queue is empty.');
+  const incomplete = incompleteLines(summary, 'listed');
+  if (summary.mails === 0) lines.push(incomplete.length === 0 ? 'The queue is empty.' : 'No mail was found.');
   else {
     const phases = summary.phases.map(
       ({ phase, recipients }) => `${recipients.toLocaleString('en')} ${phase}`,
@@ -64,13 +65,41 @@ function summaryLines({ mails, summary }: Listing): string[] {
     lines.push('', `${countText(summary.mails, 'mail')} ${verb}; recipients: ${phases.join(', ')}.`);
     if (mails.length < summary.mails) lines.push(`Listed: the oldest ${mails.length.toLocaleString('en')}.`);
   }
+  lines.push(...incomplete);
+  if (clocks !== undefined && clocks.differMs > CLOCKS_AGREE_MS) lines.push(clocksText(clocks));
+  return lines;
+}
+
+/** What of the cluster had no part in an answer, and so in what was to be done. */
+function incompleteLines(
+  { answered, instances, partitionsMissed }: Omit<Flushed, 'recipients'>,
+  done: 'listed' | 'made due',
+): string[] {
+  const lines: string[] = [];
   if (answered < instances) {
     lines.push(
       `INCOMPLETE: ${answered} of ${countText(instances, 'queue instance')} answered; ask again in a moment.`,
     );
   }
-  if (clocks !== undefined && clocks.differMs > CLOCKS_AGREE_MS) lines.push(clocksText(clocks));
+  if (partitionsMissed > 0) {
+    const missed = countText(partitionsMissed, 'partition');
+    lines.push(
+      `INCOMPLETE: mail of ${missed} could not be ${done}, since owners change; ask again in a moment.`,
+    );
+  }
   return lines;
+}
+
+/** What came of a flush. */
+export function flushedText(flushed: Flushed): string {
+  const { recipients } = flushed;
+  const incomplete = incompleteLines(flushed, 'made due');
+  const lines: string[] = [];
+  if (recipients > 0) lines.push(`${countText(recipients, 'recipient')} made due now.`);
+  else if (incomplete.length === 0) {
+    lines.push('Nothing that matches waits: no recipient is due earlier than before.');
+  } else lines.push('Nothing that matches was found.');
+  return [...lines, ...incomplete, ''].join('\n');
 }
 
 function clocksText({ differMs, instance, isAhead }: ClockSpread): string {

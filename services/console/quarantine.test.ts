@@ -29,9 +29,9 @@ async function postrider(args: string[], over: Partial<QuarantineAdminCalls> = {
     port: 0,
     list: async () => ({
       mails: [],
-      summary: { mails: 0, phases: [], instances: 1, answered: 1, clocks: undefined },
+      summary: { mails: 0, phases: [], instances: 1, answered: 1, clocks: undefined, partitionsMissed: 0 },
     }),
-    flush: async () => 0,
+    flush: async () => ({ recipients: 0, instances: 1, answered: 1, partitionsMissed: 0 }),
     traces: {
       force: async () => ({ kind: 'invalid', reason: '' }),
       listForced: async () => [],

@@ -27,12 +27,12 @@ async function postrider(line: string, over: Partial<TraceAdminCalls> = {}) {
     },
     ...over,
   };
-  const summary = { mails: 0, phases: [], instances: 1, answered: 1, clocks: undefined };
+  const summary = { mails: 0, phases: [], instances: 1, answered: 1, clocks: undefined, partitionsMissed: 0 };
   const server = await serveQueueAdmin({
     address: '127.0.0.1',
     port: 0,
     list: async () => ({ mails: [], summary }),
-    flush: async () => 0,
+    flush: async () => ({ recipients: 0, instances: 1, answered: 1, partitionsMissed: 0 }),
     traces,
     quarantine: { list: async () => [], show: async () => undefined, drop: async () => false },
   });

@@ -1,13 +1,14 @@
 // Answers the operator: what waits in the whole cluster, and "try it now". Any queue instance can be asked; it asks
 // all of them over NATS and puts the answers together.
 //
-// Fails: an instance that does not answer within some seconds is left out, and the summary says so; its partitions may
-// be being taken over.
+// Fails: an instance that does not answer within some seconds is left out, and so is a partition that nobody has open, since its owner
+// changes; both answers say how many. What was asked of such mail is to be asked again: nothing is kept for a next owner.
 import type { ClockSpread } from '#libs/nats/clock-skew.ts';
 import { listen, readMessage } from '#libs/nats/decoding.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
+import type { Layout } from '#libs/nats/layout.ts';
 import type { Link, LinkSubscription } from '#libs/nats/link.ts';
-import type { Listing } from '#libs/rpc/queue-admin.ts';
+import type { Flushed, Listing } from '#libs/rpc/queue-admin.ts';
 import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import {
   FlushAnswer,
@@ -40,6 +41,7 @@ const LOOKS_PER_TURN = 2000;
 
 export interface AdminOptions {
   link: Link;
+  layout: Pick<Layout, 'partitions'>;
   direct: DirectGet;
   queue: Queue;
   desk: SiteDesk;
@@ -70,10 +72,7 @@ export class QueueAdmin {
         subject: FLUSH,
         wire: FlushRequest,
         onMessage: (request, { reply }) =>
-          this.#answer(reply, async () => {
-            const recipients = await this.#flushHere(request);
-            return FlushAnswer.encode({ recipients }).finish();
-          }),
+          this.#answer(reply, async () => FlushAnswer.encode(await this.#flushHere(request)).finish()),
       }),
     ];
   }
@@ -106,47 +105,70 @@ export class QueueAdmin {
       instances,
       answered: answers.length,
       clocks: this.#options.clocks(),
+      partitionsMissed: this.#missedBy(answers),
     };
     return { mails: mails.slice(0, limitOf(request)), summary };
   }
 
   /** Makes waiting recipients due now, in all instances; how many. */
-  async flush(request: FlushRequest): Promise<number> {
-    const options = { expected: this.#options.instances(), timeoutMs: ANSWER_WAIT_MS };
-    const answers = await this.#options.link.scatter(FLUSH, FlushRequest.encode(request).finish(), options);
-    const read = answers.flatMap((data) => readMessage(FlushAnswer, data, FLUSH) ?? []);
-    return read.reduce((sum, { recipients }) => sum + recipients, 0);
+  async flush(request: FlushRequest): Promise<Flushed> {
+    const instances = this.#options.instances();
+    const options = { expected: instances, timeoutMs: ANSWER_WAIT_MS };
+    const replies = await this.#options.link.scatter(FLUSH, FlushRequest.encode(request).finish(), options);
+    const answers = replies.flatMap((data) => readMessage(FlushAnswer, data, FLUSH) ?? []);
+    return {
+      recipients: answers.reduce((sum, { recipients }) => sum + recipients, 0),
+      instances,
+      answered: answers.length,
+      partitionsMissed: this.#missedBy(answers),
+    };
   }
 
-  /** Every mail of this instance, over as many turns as it takes. */
-  async #each(look: (custody: Custody, partition: Partition) => void): Promise<void> {
+  /** Partitions that none of them has looked at; none where one of them, an older one, does not say. */
+  #missedBy(answers: readonly { partitions?: number | undefined }[]): number {
+    let seen = 0;
+    for (const { partitions } of answers) seen += partitions ?? Number.POSITIVE_INFINITY;
+    return Math.max(0, this.#options.layout.partitions - seen);
+  }
+
+  /** Every mail of the partitions that are open here, over as many turns as it takes; resolves with these partitions. */
+  async #each(look: (custody: Custody, partition: Partition) => void): Promise<Set<Partition>> {
     let looks = 0;
+    const seen = new Set<Partition>();
     for (const partition of [...this.#options.queue.partitions.values()]) {
       for (const custody of partition.mails.all()) {
+        if (!partition.isOpen) break;
         look(custody, partition);
         looks += 1;
         if (looks % LOOKS_PER_TURN === 0) await new Promise((done) => setImmediate(done));
       }
+      if (partition.isOpen) seen.add(partition);
     }
+    return seen;
   }
 
-  async #flushHere({ queueId, domain }: FlushRequest): Promise<number> {
+  async #flushHere({ queueId, domain }: FlushRequest): Promise<FlushAnswer> {
     const { desk, now } = this.#options;
     const siteKeys = new Set<string>();
+    const refusing = new Set<Partition>();
     let recipients = 0;
-    await this.#each((custody, partition) => {
+    const seen = await this.#each((custody, partition) => {
       if (queueId !== '' && custody.message.queueId !== queueId) return;
+      let waiting = 0;
       for (const recipient of custody.message.recipients) {
         if (!isAsked(recipient, domain)) continue;
-        if (recipient.phase === 'ready') siteKeys.add(recipient.siteKey);
-        if (recipient.phase === 'waiting' || recipient.phase === 'held' || recipient.phase === 'ready') {
-          recipients += 1;
-        }
+        if (recipient.phase === 'waiting' || recipient.phase === 'held') waiting += 1;
+        if (recipient.phase !== 'ready') continue;
+        siteKeys.add(recipient.siteKey);
+        recipients += 1;
       }
-      partition.feed(custody, { kind: 'flushed', nowMs: now(), domain });
+      if (waiting === 0) return;
+      if (partition.feed(custody, { kind: 'flushed', nowMs: now(), domain })) recipients += waiting;
+      else refusing.add(partition);
     });
     desk.flush(siteKeys);
-    return recipients;
+    const partitions = [...seen].filter((partition) => !refusing.has(partition)).length;
+    return { recipients, instances: 0, answered: 0, partitionsMissed: 0, partitions };
   }
 
   async #listHere(request: ListRequest): Promise<ListAnswer> {
@@ -155,7 +177,7 @@ export class QueueAdmin {
     const oldest = new Oldest<Message>(limitOf(request));
     const phases = new Map<string, number>();
     let matching = 0;
-    await this.#each(({ message }) => {
+    const seen = await this.#each(({ message }) => {
       const asked = message.recipients.filter((recipient) => isAsked(recipient, request.domain));
       if (asked.length === 0) return;
       matching += 1;
@@ -164,7 +186,7 @@ export class QueueAdmin {
         addPhase(phases, { phase: phaseText(recipient, findSite), recipients: 1 });
     });
     const mails = await this.#describeAll(oldest.items(), request.domain);
-    return { instance: link.instance, mails, matching, phases: phasesOf(phases) };
+    return { instance: link.instance, mails, matching, phases: phasesOf(phases), partitions: seen.size };
   }
 
   /** In the order of `messages`, as many as fit in one answer. */

@@ -163,9 +163,10 @@ function checkStep(before: Watched, after: Watched, event: Event, effects: Messa
   checkWakeUp(after);
   const facts = (one: Message) =>
     one.recipients.map(({ fate, attempts, phase }) => `${fate} ${attempts} ${phase === 'held'}`).join();
-  const isLearned = facts(message) !== facts(before.message) && event.kind !== 'flushed';
+  const isLearned = facts(message) !== facts(before.message);
   if (isLearned && message.phase !== 'reporting' && message.phase !== 'settled') {
-    const isTakenUp = event.kind === 'taken over' || has('resolve');
+    const isReleased = event.kind === 'flushed';
+    const isTakenUp = event.kind === 'taken over' || (has('resolve') && !isReleased);
     check(has('remember') || isTakenUp, 'M5');
   }
   const isAwaited = positionsIn(message, 'routing', 'attempting').length > 0;

@@ -191,6 +191,7 @@ describe('a message', () => {
     expect(message.recipients[0]!.phase).toBe('held');
     expect(feed({ kind: 'flushed', nowMs: 9, domain: 'z.example' })).toEqual([]);
     expect(feed({ kind: 'flushed', nowMs: 9, domain: 'a.example' })).toEqual([
+      { kind: 'remember' },
       { kind: 'resolve', domains: ['a.example'] },
     ]);
   });

@@ -14,7 +14,7 @@
 //  M3  At most one attempt is wanted for a recipient; a fate once given never changes.
 //  M4  Every message has a wake-up at its next attempt or review (delay warning, expiry, the end of a hold), whichever is first;
 //      except one that is settled, being reported, or active and still to be told that it stays (which comes once for each).
-//  M5  What must not be forgotten (a deferral, a partial success, a hold) is followed by `remember`.
+//  M5  What must not be forgotten (a deferral, a partial success, a hold, its end) is followed by `remember`.
 //  M6  A failure is reported as soon as no answer of a worker or the resolver is awaited.
 //  M7  However old a mail is, a recipient expires only when this owner knows what became of an attempt since it was last due: an
 //      outcome, the resolver's word, or a site that would not be tried (suspended) while it waited for it. Until then it is
@@ -169,14 +169,18 @@ function flush(
 ): MessageEffect[] {
   if (message.phase === 'reporting' || message.phase === 'settled') return NOTHING;
   const positions: number[] = [];
+  let released = 0;
   message.recipients.forEach((recipient, position) => {
     const asked = domain === '' || recipient.domain === domain;
     if (!asked || (recipient.phase !== 'waiting' && recipient.phase !== 'held')) return;
     positions.push(position);
+    if (recipient.phase === 'held') released += 1;
     // Who wants it tried has decided what the doubt was held for.
     recipient.inDoubt = false;
   });
-  return positions.length === 0 ? NOTHING : start(message, positions, nowMs, policy);
+  if (positions.length === 0) return NOTHING;
+  const started = start(message, positions, nowMs, policy);
+  return released === 0 ? started : [{ kind: 'remember' }, ...started];
 }
 
 function startRouting(message: Message, positions: readonly number[]): MessageEffect[] {

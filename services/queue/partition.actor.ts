@@ -233,8 +233,8 @@ export class Partition implements DispatchOwner, Leaser {
   /** Feeds the machine and performs what it asks for; false when the input changed nothing. */
   feed(custody: Custody, input: MessageInput): boolean {
     if (this.phase === 'gone') return false;
-    // A worker that has not answered may have it, whatever an operator wants.
-    if (input.kind === 'flushed' && this.#unheard?.holds(custody) === true) return false;
+    // A worker that has not answered may have it, whatever an operator wants; and while owners change nobody tries it.
+    if (input.kind === 'flushed' && !(this.isOpen && this.#unheard?.holds(custody) === false)) return false;
     const effects = receive(custody.message, input, this.#context.policy);
     for (const effect of effects) this.#perform(custody, effect);
     return effects.length > 0;

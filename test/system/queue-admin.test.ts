@@ -51,6 +51,7 @@ describe('the operator', () => {
         instances: 2,
         answered: 2,
         clocks: CLOCKS,
+        partitionsMissed: 0,
       });
       const [mail] = mails;
       expect(mail).toMatchObject({ reversePath: 'sender@rig.example', moreRecipients: 0 });
@@ -78,13 +79,31 @@ describe('the operator', () => {
     await acceptEverywhere('b.example');
     await until(() => worker.acknowledged.length === 8);
     worker.decide = () => 'RELAYED';
-    expect(await admins[0]!.flush({ queueId: first!, domain: '' })).toBe(1);
+    expect((await admins[0]!.flush({ queueId: first!, domain: '' })).recipients).toBe(1);
     await until(() => worker.acknowledged.length === 9);
-    expect(await admins[1]!.flush({ queueId: '', domain: 'b.example' })).toBe(4);
+    expect((await admins[1]!.flush({ queueId: '', domain: 'b.example' })).recipients).toBe(4);
     await until(() => worker.acknowledged.length === 13);
-    expect(await admins[0]!.flush({ queueId: '', domain: '' })).toBe(3);
+    expect((await admins[0]!.flush({ queueId: '', domain: '' })).recipients).toBe(3);
     await until(() => rig.isEmpty());
-    expect(await admins[0]!.flush({ queueId: '', domain: '' })).toBe(0);
+    expect((await admins[0]!.flush({ queueId: '', domain: '' })).recipients).toBe(0);
+  });
+
+  test('is told of mail whose owner changes: it is not listed, and not made due', async () => {
+    worker.decide = () => 'DEFERRED';
+    const [first] = await acceptEverywhere('a.example');
+    await until(() => worker.acknowledged.length === 4);
+    const partition = queues.map(({ queue }) => queue.partitions.get(0)).find((one) => one !== undefined)!;
+    worker.decide = () => 'RELAYED';
+    for (const phase of ['opening', 'closing'] as const) {
+      partition.phase = phase;
+      expect((await admins[0]!.list(ALL)).summary).toMatchObject({ mails: 3, partitionsMissed: 1 });
+      const flushed = await admins[1]!.flush({ queueId: first!, domain: '' });
+      expect(flushed).toEqual({ recipients: 0, instances: 2, answered: 2, partitionsMissed: 1 });
+    }
+    partition.phase = 'open';
+    const flushed = await admins[1]!.flush({ queueId: first!, domain: '' });
+    expect(flushed).toEqual({ recipients: 1, instances: 2, answered: 2, partitionsMissed: 0 });
+    await until(() => worker.acknowledged.length === 5);
   });
 
   test('sees that a site is suspended, and has it tried at once', async () => {
@@ -99,7 +118,7 @@ describe('the operator', () => {
     expect(mail!.recipients[0]!.lastReply).toEqual(BUSY);
     expect(Math.abs(mail!.recipients[0]!.nextAttemptAtMs - until1)).toBeLessThan(1000);
     worker.decide = () => 'RELAYED';
-    expect(await admins[1]!.flush({ queueId: '', domain: 'a.example' })).toBe(1);
+    expect((await admins[1]!.flush({ queueId: '', domain: 'a.example' })).recipients).toBe(1);
     await until(() => rig.isEmpty());
   });
 });

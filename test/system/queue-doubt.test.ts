@@ -7,6 +7,7 @@ import { QueueRig, type RunningQueue, until } from '#kit/queue-rig.ts';
 import { type FakeWorker, OK } from '#kit/queue-worker.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import { type Job, type Outcome, OutcomeBatch, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import { RecipientPhase as StoredPhase } from '#proto/postrider/v1/mail.ts';
 
 jest.setTimeout(60_000);
 
@@ -146,6 +147,26 @@ describe('A mail whose final dot may be out', () => {
     await until(() => rig.isEmpty());
     expect([owner.inDoubt, other.taken.length]).toEqual([[], 1]);
   });
+});
+
+test('A mail that was held and is released stays so, whoever dies before it is tried', async () => {
+  await rig.stop();
+  rig = await QueueRig.start({ partitions: 1, policy: { inDoubt: 'hold' } });
+  worker = await rig.worker();
+  worker.decide = () => 'keep';
+  const job = await out('passed');
+  const other = await rig.worker();
+  other.decide = () => 'ignore';
+  await worker.die();
+  await until(async () => (await rig.states())[0]?.recipients[0]?.phase === StoredPhase.HELD);
+  const partition = owner.queue.partitions.get(0)!;
+  partition.feed(partition.find(job.queueId)!, { kind: 'flushed', nowMs: owner.context.now(), domain: '' });
+  await until(async () => (await rig.states())[0]?.recipients[0]?.phase === StoredPhase.WAITING);
+  await owner.kill();
+  other.decide = () => 'RELAYED';
+  owner = await rig.openQueue();
+  await until(() => rig.isEmpty());
+  expect(other.taken).toHaveLength(1);
 });
 
 test('Of a mail in doubt those recipients are not tried again that the host has answered for', async () => {

@@ -67,7 +67,11 @@ export interface QueueSummary {
   instances: number;
   answered: number;
   /** Of live queue and delivery instances; absent when the one that was asked hears no other that says its clock. */
-  clocks: ClockSpread | undefined;
+  clocks:
+    | ClockSpread
+    | undefined;
+  /** Partitions that nobody who answered has open: they change owners, and their mail is not listed. */
+  partitionsMissed: number;
 }
 
 /** Wall clocks of instances, as one of them sees them. */
@@ -90,7 +94,15 @@ export interface FlushRequest {
 }
 
 export interface FlushAnswer {
+  /** That are due now. */
   recipients: number;
+  /** Queue instances that should have answered, and that did. */
+  instances: number;
+  answered: number;
+  /** Partitions in which some mail, or all of it, could not be made due: their owner changes, or a report is being stored. */
+  partitionsMissed: number;
+  /** Of the one instance that says this: partitions in which all was done that was asked. Absent from older ones. */
+  partitions?: number | undefined;
 }
 
 /** Between queue instances: NATS subject `admin.queue.<verb>`, every instance answers. */
@@ -99,6 +111,8 @@ export interface ListAnswer {
   mails: QueuedMail[];
   matching: number;
   phases: PhaseCount[];
+  /** That were looked at. Absent from older instances. */
+  partitions?: number | undefined;
 }
 
 export interface ForceTraceRequest {
@@ -482,7 +496,7 @@ export const QueuedRecipient: MessageFns<QueuedRecipient> = {
 };
 
 function createBaseQueueSummary(): QueueSummary {
-  return { mails: 0, phases: [], instances: 0, answered: 0, clocks: undefined };
+  return { mails: 0, phases: [], instances: 0, answered: 0, clocks: undefined, partitionsMissed: 0 };
 }
 
 export const QueueSummary: MessageFns<QueueSummary> = {
@@ -501,6 +515,9 @@ export const QueueSummary: MessageFns<QueueSummary> = {
     }
     if (message.clocks !== undefined) {
       ClockSpread.encode(message.clocks, writer.uint32(42).fork()).join();
+    }
+    if (message.partitionsMissed !== 0) {
+      writer.uint32(48).uint32(message.partitionsMissed);
     }
     return writer;
   },
@@ -556,6 +573,14 @@ export const QueueSummary: MessageFns<QueueSummary> = {
             }
 
             message.clocks = ClockSpread.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.partitionsMissed = reader.uint32();
             continue;
           }
         }
@@ -754,13 +779,25 @@ export const FlushRequest: MessageFns<FlushRequest> = {
 };
 
 function createBaseFlushAnswer(): FlushAnswer {
-  return { recipients: 0 };
+  return { recipients: 0, instances: 0, answered: 0, partitionsMissed: 0, partitions: undefined };
 }
 
 export const FlushAnswer: MessageFns<FlushAnswer> = {
   encode(message: FlushAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.recipients !== 0) {
       writer.uint32(8).uint32(message.recipients);
+    }
+    if (message.instances !== 0) {
+      writer.uint32(16).uint32(message.instances);
+    }
+    if (message.answered !== 0) {
+      writer.uint32(24).uint32(message.answered);
+    }
+    if (message.partitionsMissed !== 0) {
+      writer.uint32(32).uint32(message.partitionsMissed);
+    }
+    if (message.partitions !== undefined) {
+      writer.uint32(40).uint32(message.partitions);
     }
     return writer;
   },
@@ -786,6 +823,38 @@ export const FlushAnswer: MessageFns<FlushAnswer> = {
             message.recipients = reader.uint32();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.instances = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.answered = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.partitionsMissed = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.partitions = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -800,7 +869,7 @@ export const FlushAnswer: MessageFns<FlushAnswer> = {
 };
 
 function createBaseListAnswer(): ListAnswer {
-  return { instance: "", mails: [], matching: 0, phases: [] };
+  return { instance: "", mails: [], matching: 0, phases: [], partitions: undefined };
 }
 
 export const ListAnswer: MessageFns<ListAnswer> = {
@@ -816,6 +885,9 @@ export const ListAnswer: MessageFns<ListAnswer> = {
     }
     for (const v of message.phases) {
       PhaseCount.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.partitions !== undefined) {
+      writer.uint32(40).uint32(message.partitions);
     }
     return writer;
   },
@@ -863,6 +935,14 @@ export const ListAnswer: MessageFns<ListAnswer> = {
             }
 
             message.phases.push(PhaseCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.partitions = reader.uint32();
             continue;
           }
         }
