@@ -2,6 +2,7 @@
 // or forgets, and attempts are cancelled; checked at every step.
 import { describe, expect, test } from '@jest/globals';
 import { walkLives } from '#kit/lives.ts';
+import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
 import {
   ask,
   type CheckpointEffect,
@@ -136,7 +137,7 @@ function follow(watched: Watched, event: Event, effects: CheckpointEffect<Rider>
 
 function shutsOut(fence: KnownFence, { attempt }: Rider): boolean {
   const { epoch, attemptId } = attempt.job;
-  const number = Number(attemptId.split('.')[1]);
+  const { number } = partsOfAttemptId(attemptId);
   return epoch < fence.epoch || (epoch === fence.epoch && number <= (fence.through ?? -1));
 }
 

@@ -15,6 +15,7 @@
 //  K3  Who asks is answered once: it goes on or it is refused.
 //  K4  Of each partition at most one record is on its way; who comes meanwhile joins the next one.
 //  K5  What nobody wants any more is named in no further record, and never goes on.
+import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
 import type { Job } from '#proto/postrider/v1/job.ts';
 
 /** Who asks; more than this is the shell's. */
@@ -212,11 +213,10 @@ function causeAgainst({ attempt }: Passenger, fence: KnownFence | undefined): Re
   return fence.through !== undefined && numberOf(job) <= fence.through ? 'fenced' : undefined;
 }
 
-/** Of the attempt among those of its owner (see Job.attempt_id); 0 for one of an older owner, and for an id of another shape. */
+/** Of the attempt among those of its owner; 0 for one of an older owner, and for an id of another shape. */
 function numberOf({ attemptId, epoch }: Pick<Job, 'attemptId' | 'epoch'>): number {
-  const [, number = '', owner = ''] = attemptId.split('.');
-  if (Number.parseInt(owner, 36) !== epoch) return 0;
-  return Number.parseInt(number, 36);
+  const parts = partsOfAttemptId(attemptId);
+  return parts.epoch === epoch ? parts.number : 0;
 }
 
 function answer<P extends Passenger>(passenger: P, effects: Effects<P>): void {

@@ -7,6 +7,8 @@
 //
 // Fails: nothing is given up while JetStream does not answer. A fence of a newer owner ends the ownership (`onFenced`). A stream
 // that began anew (NATS lost its memory) gets our fence again, and the checkpoints that we still know.
+
+import { epochOfAttemptId } from '#libs/mail/attempt-id.ts';
 import { readMessage } from '#libs/nats/decoding.ts';
 import { lastRecord } from '#libs/nats/direct-get.ts';
 import { CHECKPOINTS_STREAM, subjects } from '#libs/nats/layout.ts';
@@ -15,7 +17,6 @@ import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import { purgeBelow } from '#libs/nats/trimming.ts';
 import { Checkpoint, Fence } from '#proto/postrider/v1/job.ts';
-import { epochOfAttemptId } from './attempt-id.ts';
 import { CheckpointLedger, type OpenCheckpoint } from './checkpoint-ledger.ts';
 import { type Admissions, admissionsOf, afterGivingUp, fenceOf } from './fence-admissions.ts';
 import { GrowingPause } from './pause-growing.ts';

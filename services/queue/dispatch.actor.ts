@@ -4,6 +4,8 @@
 // Fails: of an attempt that is not known (its mail is settled, or it was given up) a fate is believed, and what may be a second copy
 // is counted as in doubt. What is acted on is acknowledged only when it is stored, and when it is stored that its checkpoint means
 // nothing any more.
+
+import { attemptIdOf } from '#libs/mail/attempt-id.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import {
   type InflightAttempt,
@@ -13,7 +15,6 @@ import {
   type OutcomeBatch,
 } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
-import { attemptIdOf } from './attempt-id.ts';
 import { type Attempt, AttemptLedger, type Origin } from './attempts.ts';
 import type { OpenCheckpoint } from './checkpoint-ledger.ts';
 import type { Checkpoints } from './checkpoints.actor.ts';

@@ -1,5 +1,5 @@
 // What a new owner thinks of an attempt whose checkpoint an earlier owner left open. Pure.
-import { suffixOf } from './attempt-id.ts';
+import { suffixOf } from '#libs/mail/attempt-id.ts';
 import type { OpenCheckpoint } from './checkpoint-ledger.ts';
 import type { Message } from './message.ts';
 

@@ -1,8 +1,9 @@
 // Watches the attempts that are out: a job that nobody accepted is sent again, an attempt whose worker died is lost.
 // Neither is decided by silence alone: the live workers are asked first, and those that are gone are kept from passing any checkpoint of
 // what is given up.
+
+import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
 import type { Link } from '#libs/nats/link.ts';
-import { partsOfAttemptId } from './attempt-id.ts';
 import type { Attempt } from './attempts.ts';
 import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';

@@ -5,6 +5,8 @@
 // Fails: a refused fence means that the partition has another owner: `onFenced`, nothing is retried. A full, refusing or silent
 // QUEUE leaves everything as it is and the round is repeated after a pause. A state that cannot be made or is too big costs
 // its own mail: it is put aside.
+
+import { suffixOf } from '#libs/mail/attempt-id.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
@@ -12,7 +14,6 @@ import { recordMax } from '#libs/nats/payload.ts';
 import { type Draft, type RecordWriter, type Stored, troubleText } from '#libs/nats/records.ts';
 import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import { Aside } from './aside.ts';
-import { suffixOf } from './attempt-id.ts';
 import { type Custody, type PendingAck, takeAcks, takeReportPacks, UNSURE } from './custody.ts';
 import type { Erasure } from './erasure.actor.ts';
 import { stateOf } from './message.ts';

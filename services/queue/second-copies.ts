@@ -3,7 +3,7 @@
 // Invariants:
 //  X1  Every copy of a mail beyond the first has an attempt that was counted, by its id.
 //  X2  An attempt is counted once, and only when its final dot may have been sent.
-import { partsOfAttemptId } from './attempt-id.ts';
+import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
 import type { Custody } from './custody.ts';
 import { GivenUp } from './given-up.ts';
 import type { PositionResult } from './recipient-steps.ts';

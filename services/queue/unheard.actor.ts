@@ -3,6 +3,7 @@
 // a worker that is silent may have it.
 //
 // Fails: a worker that lives and never answers keeps the mails of earlier owners waiting, loudly; new ones are not concerned.
+import { queueIdOfAttemptId } from '#libs/mail/attempt-id.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { type InflightAnswer, OutcomeAck, type OutcomeBatch } from '#proto/postrider/v1/job.ts';
@@ -149,7 +150,7 @@ export class Unheard {
     const witnesses = { told: this.#told, answered: this.#answered, live: context.liveWorkers() };
     const unheard: OpenCheckpoint[] = [];
     for (const one of this.#open) {
-      const queueId = one.attemptId.slice(0, one.attemptId.indexOf('.'));
+      const queueId = queueIdOfAttemptId(one.attemptId);
       const custody = owner.find(queueId);
       const ended = endedAttempts.get(queueId) ?? NONE;
       const verdict = verdictOf(one, { ...witnesses, message: custody?.message, endedAttempts: ended });

@@ -2,6 +2,7 @@
 // newest fence of the partition, and refused when that is of a newer owner than the job, or of one that has given the worker up.
 //
 // Fails: `unavailable` when JetStream does not answer in time; the checkpoint may be stored then.
+import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
 import { lastRecord } from '#libs/nats/direct-get.ts';
 import { CHECKPOINTS_STREAM, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
@@ -13,12 +14,6 @@ export type Passage = 'passed' | 'fenced' | 'unavailable';
 interface KnownFence {
   sequence: number;
   fence: Fence;
-}
-
-/** Number of the attempt among those of its owner, and whether that is an earlier one than the one of `epoch`; both stand in its id. */
-function numberOf(attemptId: string, epoch: number): { number: number; isEarlier: boolean } {
-  const [, number = '0', owner = '0'] = attemptId.split('.');
-  return { number: Number.parseInt(number, 36), isEarlier: Number.parseInt(owner, 36) < epoch };
 }
 
 export class FencedCheckpoints {
@@ -57,12 +52,12 @@ export class FencedCheckpoints {
 
   #isFenced({ attemptId, epoch }: Pick<Job, 'attemptId' | 'epoch'>, fence: Fence): boolean {
     if (fence.epoch !== epoch) return fence.epoch > epoch;
-    const { number, isEarlier } = numberOf(attemptId, epoch);
+    const { number, epoch: leasedBy } = partsOfAttemptId(attemptId);
     const mine = fence.excluded.filter(({ worker }) => worker === this.#link.instance);
     const { admitted } = fence;
     const isAdmitted = admitted === undefined || admitted.workers.includes(this.#link.instance);
     const all = isAdmitted ? mine : [...mine, admitted];
-    return all.some(({ through }) => isEarlier || number <= through);
+    return all.some(({ through }) => leasedBy < epoch || number <= through);
   }
 
   async #read(partition: number): Promise<KnownFence | undefined> {
