@@ -22,6 +22,8 @@ export class LateJobs {
       'postrider_delivery_late_jobs_total',
       'Jobs given back because no connection became free in time; a rate that stays means sites that get more than they take.',
     );
+    // Shown from the start: who watches for an increase would not see the first one of a series that begins with it.
+    this.#counter.add(0);
     this.#say = say;
   }
 

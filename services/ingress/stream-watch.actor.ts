@@ -151,8 +151,11 @@ export class StreamWatch {
     );
     metrics.gauges(
       'postrider_ingress_stream_closed',
-      'Streams that ingress sends nothing to, by reason; none when healthy. silent: the nats-server must be restarted once its disk has room.',
-      (observe) => this.#eachClosed((stream, reason) => observe(1, { stream, reason })),
+      '1 for a stream that ingress sends nothing to, by reason; 0 (none) when healthy. silent: the nats-server must be restarted once its disk has room.',
+      (observe) =>
+        this.#eachStanding((stream, reason) =>
+          observe(reason === undefined ? 0 : 1, { stream, reason: reason ?? 'none' }),
+        ),
     );
   }
 
@@ -179,19 +182,19 @@ export class StreamWatch {
     }
   }
 
-  #eachClosed(hear: (stream: string, reason: Closed) => void): void {
+  /** `reason` why it is closed; undefined when it is open. */
+  #eachStanding(hear: (stream: string, reason: Closed | undefined) => void): void {
     const nowMs = this.#options.ticks();
-    this.#each((stream, streams, k) => {
-      // One that is probed is closed until something was stored.
-      const reason = streams.closed(k, nowMs) ?? streams.outFor(k);
-      if (reason !== undefined) hear(stream, reason);
-    });
+    // One that is probed is closed until something was stored.
+    this.#each((stream, streams, k) => hear(stream, streams.closed(k, nowMs) ?? streams.outFor(k)));
   }
 
   #sayChanges(): void {
     const { onChange } = this.#options;
     const closed = new Map<string, Closed>();
-    this.#eachClosed((stream, reason) => closed.set(stream, reason));
+    this.#eachStanding((stream, reason) => {
+      if (reason !== undefined) closed.set(stream, reason);
+    });
     for (const [stream, reason] of closed) {
       if (this.#said.get(stream) !== reason) onChange(`${stream} ${WORDS[reason]}`);
     }

@@ -51,6 +51,9 @@ export class Instruments {
     const answered = counter('dns_answers', 'Answers by kind, or by the reason why there is none.');
     const hits = counter('dns_cache_hits', 'Questions that the cache answered.');
     const strays = counter('dns_strays', 'Datagrams that answer nothing that was asked; many mean forgery.');
+    // Shown from the start: who watches for an increase would not see the first one of a series that begins with it.
+    this.#dropped.add(0, { reason: 'too-many' });
+    strays.add(0);
     this.dns = {
       asked: (transport) => asked.add(1, { transport }),
       answered: (kind) => answered.add(1, { kind }),

@@ -99,6 +99,17 @@ describe('Every metric', () => {
     expect([...missing]).toEqual([]);
   });
 
+  test('of ours is in an alert, a recording or a panel: what nobody looks at helps nobody', async () => {
+    const samples = await watched.prometheus.query('count by (__name__) ({__name__=~"postrider_.+"})');
+    const exported = samples.map(({ metric }) => metric.__name__!.replace(/_(bucket|sum|count)$/, ''));
+    const looked = expressions()
+      .flatMap(selectorsOf)
+      .map(({ metric }) => metric.replace(/_(bucket|sum|count)$/, ''));
+    const forgotten = [...new Set(exported)].filter((name) => !looked.includes(name));
+    expect(exported.length).toBeGreaterThan(50);
+    expect(forgotten).toEqual([]);
+  });
+
   test('has the labels that it is grouped or joined by', async () => {
     const missing = new Set<string>();
     for (const expr of expressions()) {

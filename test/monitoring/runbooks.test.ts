@@ -13,10 +13,12 @@ const QUEUE_ID = '0a0mwvv09us352fu0001';
 
 const pages = [...runbooks(), 'README'].map((page) => [page, runbookText(page)] as const);
 
+const blocksOf = (text: string): string[] =>
+  [...text.matchAll(/```\n([\s\S]*?)```/g)].map((match) => match[1]!);
+
 /** Arguments of every `postrider` in a block of commands; what stands for something else has one word in its place. */
 function commandsOf(text: string): string[][] {
-  const blocks = [...text.matchAll(/```\n([\s\S]*?)```/g)].map((match) => match[1]!);
-  const lines = blocks.flatMap((block) => block.split('\n'));
+  const lines = blocksOf(text).flatMap((block) => block.split('\n'));
   const found = lines.map((line) => /-- postrider (.*?)(?:\s+#.*)?$/.exec(line)?.[1]);
   return found
     .filter((command) => command !== undefined)
@@ -47,6 +49,15 @@ describe('In a runbook', () => {
       expect(said).toMatch(/^postrider: .*127\.0\.0\.1:1/);
     },
     30_000,
+  );
+
+  test.each(pages)(
+    '%s, commands need nothing but kubectl, helm and postrider: pods have no shell',
+    (_page, text) => {
+      const lines = blocksOf(text).flatMap((block) => block.split('\n').filter((line) => line !== ''));
+      expect(lines.filter((line) => !/^(kubectl|helm) /.test(line))).toEqual([]);
+      expect(lines.filter((line) => /^kubectl exec/.test(line) && !/ -- postrider /.test(line))).toEqual([]);
+    },
   );
 
   test.each(pages)('%s, alerts that are named are there', (_page, text) => {
