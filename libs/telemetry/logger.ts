@@ -41,7 +41,7 @@ function wordsOf(parts: unknown[]): string {
  * Sends the SDK's own complaints to the log, the same one at most once a minute: a receiver that is away would
  * otherwise fill it.
  */
-export function logSdkTrouble(logger: Logger, now: () => number = Date.now): void {
+export function logSdkTrouble(logger: Logger, now = () => performance.now()): void {
   const saidAt = new Map<string, number>();
   const say = (...parts: unknown[]) => {
     const words = wordsOf(parts);

@@ -7,6 +7,7 @@ import type { Layout } from '#libs/nats/layout.ts';
 import { recipientRoom, recordMax, singleMax } from '#libs/nats/payload.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
 import { deleteRecord } from '#libs/nats/trimming.ts';
+import { steadyClock } from '#libs/shell/steady-clock.ts';
 import type { TlsIdentity } from '#libs/tls/identity.ts';
 import { CertificateRenewal } from '#libs/tls/renewal.ts';
 import { AcceptSpan } from './accept-span.ts';
@@ -52,7 +53,8 @@ export class Ingress {
   readonly #spool: Spool;
   readonly #instruments: Instruments;
   readonly #sessions: Sessions;
-  readonly #turningAway = new TurningAway(Date.now);
+  readonly #clock = steadyClock();
+  readonly #turningAway = new TurningAway(this.#clock.now);
   readonly #balancedPeers: BalancedPeers;
   readonly #listeners: Listener[];
   readonly #troubles: TroubleLog;
@@ -65,7 +67,7 @@ export class Ingress {
     const hostname = config.hostname ?? machineName();
     const onTrouble = (reason: string, detail?: string) => this.#troubles.say(reason, detail);
     this.#service = service;
-    this.#troubles = new TroubleLog((line) => telemetry.logger.warn(line), Date.now);
+    this.#troubles = new TroubleLog((line) => telemetry.logger.warn(line), this.#clock.now);
     this.#forcedTraces = options.forcedTraces ?? new AlwaysTraced(config.telemetry.alwaysSample);
     this.#tls = config.tls && openCertificate(config.tls);
     this.#renewal = this.#tls && this.#makeRenewal(this.#tls, options.certificateEveryMs);
@@ -79,6 +81,7 @@ export class Ingress {
     });
     this.#streamWatch.show(telemetry.metrics);
     const { spool, store } = this.#streamWatch;
+    const { now } = this.#clock;
     const common = {
       writer: new RecordWriter(link),
       layout,
@@ -88,7 +91,7 @@ export class Ingress {
       onTrouble,
     };
     const onPack: PackerOptions['onPack'] = (pack) => this.#instruments.packed(pack);
-    this.#packer = new Packer({ ...common, streams: spool, hostname, now: Date.now, onPack });
+    this.#packer = new Packer({ ...common, streams: spool, hostname, now, wall: Date.now, onPack });
     const remove = (stream: string, sequence: number) => deleteRecord(link, stream, sequence);
     this.#chunkStore = new ChunkStore({ ...common, streams: store, remove });
     this.#spool = {
@@ -101,11 +104,11 @@ export class Ingress {
       get frameOctetsMax() {
         return recordMax(link.payloadMax);
       },
-      now: Date.now,
+      now,
       onStored: this.#storedLog(),
     };
     this.#instruments = new Instruments(telemetry.metrics, this.#readings());
-    const recipients = new Recipients({ link, now: Date.now, onTrouble });
+    const recipients = new Recipients({ link, now, onTrouble });
     this.#sessions = this.#makeSessions(recipients);
     this.#balancedPeers = new BalancedPeers({
       waitingMax: limits.sessionsMax,
@@ -189,15 +192,15 @@ export class Ingress {
 
   #readings(): Readings {
     const tls = this.#tls;
-    const secondsSince = (sinceMs: number) => (Date.now() - sinceMs) / 1000;
+    const { now } = this.#clock;
     return {
       sessions: () => this.#sessions.size,
       memoryOctets: () => this.#budget.used,
       waitingMails: () => this.#packer.waiting,
-      waitingSeconds: () => secondsSince(this.#packer.waitingSinceMs ?? Date.now()),
+      waitingSeconds: () => (now() - (this.#packer.waitingSinceMs ?? now())) / 1000,
       packsInFlight: () => this.#packer.packsInFlight,
       chunksInFlight: () => this.#chunkStore.inFlight,
-      certificateSeconds: tls && (() => -secondsSince(tls.validUntilMs)),
+      certificateSeconds: tls && (() => (tls.validUntilMs - Date.now()) / 1000),
     };
   }
 
@@ -207,7 +210,7 @@ export class Ingress {
     return new Sessions({
       sessionsMax,
       idleMaxMs: sessionIdleMax,
-      now: Date.now,
+      now: this.#clock.now,
       turningAway: this.#turningAway,
       context: {
         recipients,

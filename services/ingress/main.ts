@@ -3,6 +3,7 @@
 import { runService } from '#libs/lifecycle/run-service.ts';
 import { DirectGet } from '#libs/nats/direct-get.ts';
 import { prepareStreams } from '#libs/nats/prepare-streams.ts';
+import { steadyClock } from '#libs/shell/steady-clock.ts';
 import { AlwaysTraced } from './always-traced.ts';
 import { anyOf, ForcedByRule } from './forced-rules.ts';
 import { Ingress } from './ingress.actor.ts';
@@ -14,7 +15,7 @@ await runService({
     const { config, link, telemetry } = service;
     const say = (words: string) => telemetry.logger.warn(words);
     const layout = await prepareStreams(link, config.nats, { say, only: /^(SPOOL|STORE)_/ });
-    const rules = new ForcedByRule(Date.now);
+    const rules = new ForcedByRule(steadyClock());
     const followed = new FollowedRules({
       link,
       direct: new DirectGet(link),

@@ -80,6 +80,7 @@ export function packerWith(changes: { spoolStreams?: number; payloadMax?: number
     commitWaitMaxMs: 30_000,
     payloadMax: () => changes.payloadMax ?? 8 * 1024 ** 2,
     now: () => nowMs,
+    wall: () => nowMs,
     random: () => 0,
     onPack: () => {},
     onTrouble: (reason) => troubles.push(reason),

@@ -41,7 +41,10 @@ export interface PackerOptions {
   commitWaitMaxMs: number;
   /** The most that the server takes in one message, octets. */
   payloadMax: () => number;
+  /** Of a clock that nobody sets; mails wait by it. */
   now: () => number;
+  /** What the mails say: milliseconds since 1970. */
+  wall: () => number;
   random: () => number;
   onPack: (pack: { mails: number; octets: number; tookMs: number }) => void;
   onTrouble: (reason: string) => void;
@@ -160,10 +163,15 @@ export class Packer {
     const { mails } = draft;
     const first = mails[0];
     if (first === undefined) return;
-    const { writer, hostname, now, commitWaitMaxMs, onTrouble } = this.#options;
-    const nowMs = now();
+    const { writer, hostname, now, wall, commitWaitMaxMs, onTrouble } = this.#options;
+    const [nowMs, wallMs] = [now(), wall()];
     const partition = this.#rotations[stream]!.partitionAt(nowMs);
-    const pack = draft.seal({ partition, nowMs, dateText: this.#dateLine.text(nowMs), hostname });
+    const pack = draft.seal({
+      partition,
+      nowMs: wallMs,
+      dateText: this.#dateLine.text(wallMs),
+      hostname,
+    });
     const headers: Record<string, string> = { 'Postrider-Index': pack.index };
     if (pack.traceparent !== '') headers.traceparent = pack.traceparent;
     streams.sent(stream, pack.octets + pack.index.length);

@@ -13,6 +13,7 @@ export interface SessionsOptions {
   idleMaxMs: number;
   /** The context of the sessions, but for `left` and `now`, which are ours. */
   context: Omit<SessionContext, 'left' | 'now'>;
+  /** Of a clock that nobody sets. */
   now: () => number;
   /** For connections over the limit. */
   turningAway: TurningAway;

@@ -13,6 +13,7 @@ import { Turnstile } from '#libs/dns/turnstile.ts';
 import { readMessage, type Wire } from '#libs/nats/decoding.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
+import { steadyClock } from '#libs/shell/steady-clock.ts';
 import type { Telemetry } from '#libs/telemetry/telemetry.ts';
 import {
   RecipientAnswer,
@@ -51,7 +52,8 @@ export class Resolver {
   readonly #dns: DnsClient;
   readonly #domains: Domains;
   readonly #instruments: Instruments;
-  readonly #now = () => Date.now();
+  /** Of a clock that nobody sets: what is kept ages by it. */
+  readonly #now = steadyClock().now;
   readonly #running = new Set<Promise<void>>();
   #subscriptions: LinkSubscription[] = [];
   #phase: 'open' | 'stopped' = 'open';
