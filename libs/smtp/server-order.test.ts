@@ -185,6 +185,44 @@ describe('a refusal', () => {
     ]);
   });
 
+  test('is none that was sent before the refusal of MAIL or RCPT was heard, however often', () => {
+    const { session, tell, all } = dialog();
+    const group = ['MAIL FROM:<a@b.c>', 'RCPT TO:<d@e.f>', 'RCPT TO:<g@e.f>', 'DATA'];
+    all('EHLO c');
+    tell({ kind: 'storage', storage: 'full' });
+    for (let i = 0; i < 20; i++) {
+      expect(all(...group)).toEqual(['452 4.3.1', '503 5.5.1', '503 5.5.1', '503 5.5.1']);
+    }
+    expect(all('MAIL FROM:<a@b.c> SIZE=1001', ...group.slice(1))).toHaveLength(4);
+    expect(session.badCommands).toBe(0);
+    all('MAIL a@b.c', ...group.slice(1));
+    expect(session.badCommands).toBe(1);
+    tell({ kind: 'storage', storage: 'open' });
+    all(group[0]!, group[1]!, { kind: 'recipientVerdict', verdict: 'deferred' }, 'DATA');
+    expect(session.badCommands).toBe(1);
+    all('RCPT d@e.f', 'DATA');
+    expect(session.badCommands).toBe(2);
+  });
+
+  test.each([
+    ['is what follows from no refusal', [], 'DATA', 1],
+    ['is a second DATA', ['MAIL FROM:<a@b.c> SIZE=1001', 'DATA'], 'DATA', 1],
+    [
+      'is more than a transaction has',
+      ['MAIL FROM:<a@b.c> SIZE=1001', ...Array(3).fill('RCPT TO:<d@e.f>')],
+      'DATA',
+      1,
+    ],
+    ['is what comes after RSET', ['MAIL FROM:<a@b.c> SIZE=1001', 'RSET'], 'RCPT TO:<d@e.f>', 1],
+    ['is DATA after a MAIL alone', ['MAIL FROM:<a@b.c> SIZE=1001', 'MAIL FROM:<a@b.c>'], 'DATA', 1],
+  ])('%s', (_, before, last, count) => {
+    const { session, all } = dialog();
+    all('EHLO c', ...before);
+    expect(session.badCommands).toBe(0);
+    all(last);
+    expect(session.badCommands).toBe(count);
+  });
+
   test('is forgiven by an accepted mail', () => {
     const { session, all } = dialog();
     all('X', 'X', 'X', 'X', ...toCommitting);

@@ -63,8 +63,8 @@ const ORDER: { [Name in CommandPhase]: Record<Verb, Act<Phase<Name>>> } = {
   ready: {
     ...inEveryPhase,
     MAIL: mail,
-    RCPT: refuse('mailFirst'),
-    DATA: refuse('mailFirst'),
+    RCPT: pardoned('mailFirst'),
+    DATA: pardonedLast('mailFirst'),
     RSET: resetNothing,
     STARTTLS: startTls,
   },
@@ -72,7 +72,7 @@ const ORDER: { [Name in CommandPhase]: Record<Verb, Act<Phase<Name>>> } = {
     ...inEveryPhase,
     MAIL: refuse('nestedMail'),
     RCPT: rcpt,
-    DATA: refuse('noRecipients'),
+    DATA: pardonedLast('noRecipients'),
     RSET: reset,
     STARTTLS: refuse('notInTransaction'),
   },
@@ -115,6 +115,25 @@ function refused(session: ServerSession, name: ServerReplyName, policy: ServerPo
   return session.badCommands < policy.badCommandsMax ? say(name) : leave(session, 'tooManyBadCommands');
 }
 
+/** A refusal that counts, unless the command only follows from one before it: who pipelines has sent it without knowing. */
+function pardoned(name: ServerReplyName): Act<ServerPhase> {
+  return (session, _phase, _argument, policy) => {
+    if (session.pardons === 0) return refused(session, name, policy);
+    session.pardons--;
+    return say(name);
+  };
+}
+
+/** The same of the last command of a group (RFC 2920 §3.1). */
+function pardonedLast(name: ServerReplyName): Act<ServerPhase> {
+  const act = pardoned(name);
+  return (session, phase, argument, policy) => {
+    const effects = act(session, phase, argument, policy);
+    session.pardons = 0;
+    return effects;
+  };
+}
+
 /** Domain or address literal; underscores are tolerated, what could break out of a Received field is not. */
 const CLIENT_NAME = /^[A-Za-z0-9._:[\]-]{1,255}$/;
 
@@ -141,10 +160,12 @@ function mail(
   argument: string,
   policy: ServerPolicy,
 ): Effects {
+  session.pardons = policy.recipientsMax + 1;
   const parsed = parseMailArgument(argument);
   if (typeof parsed === 'string') return refused(session, parsed, policy);
   if (parsed.declaredSize > policy.messageSizeMax) return say('tooBig'); // RFC 1870 §6.1
   if (session.storage !== 'open') return say(NO_STORAGE[session.storage]); // before the data is sent
+  session.pardons = 0;
   session.phase = { name: 'addressing', client, transaction: { ...parsed, forwardPaths: [] } };
   return say('senderOk');
 }
@@ -155,6 +176,7 @@ function rcpt(
   argument: string,
   policy: ServerPolicy,
 ): Effects {
+  session.pardons = 1; // a DATA, should none be accepted
   const parsed = parseRcptArgument(argument);
   if (typeof parsed === 'string') return refused(session, parsed, policy);
   if (transaction.forwardPaths.length >= policy.recipientsMax) return say('tooManyRecipients'); // S7
@@ -192,7 +214,9 @@ function resetNothing(
   argument: string,
   policy: ServerPolicy,
 ): Effects {
-  return argument === '' ? say('ok') : refused(session, 'argumentNotAllowed', policy);
+  if (argument !== '') return refused(session, 'argumentNotAllowed', policy);
+  session.pardons = 0;
+  return say('ok');
 }
 
 function startTls(
@@ -204,6 +228,7 @@ function startTls(
   if (argument !== '') return refused(session, 'argumentNotAllowed', policy);
   if (session.tls === 'on') return refused(session, 'tlsActive', policy);
   if (policy.starttls === 'absent') return refused(session, 'notImplemented', policy);
+  session.pardons = 0;
   session.phase = { name: 'securing' }; // S5
   return [...say('startTlsReady'), { do: 'startTls' }];
 }

@@ -65,6 +65,8 @@ export interface ServerSession {
   tls: 'off' | 'on';
   /** Refused commands since the last accepted mail. */
   badCommands: number;
+  /** RCPT and DATA that still follow from a refused MAIL or RCPT: refused, too, but no bad commands. */
+  pardons: number;
   /** Why the session ends as soon as it may. */
   farewell: 'none' | 'shutdown' | 'overload';
   storage: StorageState;

@@ -45,7 +45,7 @@ export function serverPolicy(options: ServerPolicyOptions): ServerPolicy {
 
 /** A new session; 'on' when TLS was there before SMTP. Feed it `connected` first. */
 export function openSession(tls: 'off' | 'on'): ServerSession {
-  return { phase: { name: 'arriving' }, tls, badCommands: 0, farewell: 'none', storage: 'open' };
+  return { phase: { name: 'arriving' }, tls, badCommands: 0, pardons: 0, farewell: 'none', storage: 'open' };
 }
 
 /** True when the next command may be fed; false while an answer of ours is awaited, in mail data, and after the end. */
