@@ -81,8 +81,11 @@ export type StorageState = 'open' | 'full' | 'stuck';
  */
 export type RecipientVerdict = 'local' | 'relay' | 'unknown' | 'deferred' | 'no-room';
 
-/** Why a commit failed: no room for it, no answer in time, over what can be stored. */
-export type CommitTrouble = 'full' | 'unavailable' | 'too-big';
+/**
+ * Why a commit failed: no room for it; no answer in time; no answer in time from a storage that is known to take nothing; over what
+ * can be stored.
+ */
+export type CommitTrouble = 'full' | 'unavailable' | 'stuck' | 'too-big';
 
 export type ServerInput =
   | { kind: 'connected' }

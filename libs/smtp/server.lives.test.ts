@@ -59,7 +59,7 @@ const facts: Record<ServerSession['phase']['name'], ServerInput[]> = {
   ],
   committing: [
     { kind: 'committed', queueId: 'q' },
-    ...(['full', 'unavailable', 'too-big'] as const).map(
+    ...(['full', 'unavailable', 'stuck', 'too-big'] as const).map(
       (trouble): ServerInput => ({ kind: 'commitFailed', trouble }),
     ),
   ],

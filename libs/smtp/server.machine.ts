@@ -230,6 +230,7 @@ function weigh(
 const COMMIT_REFUSALS = {
   full: 'storageFull',
   unavailable: 'commitUnavailable',
+  stuck: 'storageStuck',
   'too-big': 'tooBig',
 } as const satisfies Record<CommitTrouble, ServerReplyName>;
 

@@ -322,8 +322,9 @@ export class ArrivingMail implements PackableMail, ChunkWaiter {
 
   #endWith(trouble: CommitTrouble): void {
     this.#source.span?.refused(trouble, this.#spool.now());
-    // `unavailable` may have been stored after all, and then its chunks are needed (A5).
-    this.#close(this.#stage === 'packed' && trouble === 'unavailable' ? 'keep' : 'remove');
+    // Without an answer it may have been stored after all, and then its chunks are needed (A5).
+    const isUnsure = trouble === 'unavailable' || trouble === 'stuck';
+    this.#close(this.#stage === 'packed' && isUnsure ? 'keep' : 'remove');
   }
 
   #close(chunks: 'keep' | 'remove'): void {

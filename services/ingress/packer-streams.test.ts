@@ -83,6 +83,23 @@ describe('Several streams', () => {
     expect([mailsOf(probe!).length, probe!.record.giveUpAfterMs]).toEqual([1, 3000]);
   });
 
+  test('that is known to store nothing when the wait for a pack ends: its mails hear that it takes nothing', async () => {
+    const { sent, add, passes, machine } = packerWith({ spoolStreams: 1 });
+    const [lost, probe] = [new TestMail('1'), new TestMail('2')];
+    add(lost);
+    await turn();
+    for (let second = 0; second <= 5; second++) {
+      machine.measured(0, { octets: 0, octetsMax: 0, lastSequence: 7 }, 1_000_000);
+    }
+    await sent[0]!.answer({ kind: 'unavailable' });
+    expect(lost.heard).toEqual(['stuck']);
+    passes(30_000);
+    add(probe);
+    await turn();
+    await sent[1]!.answer({ kind: 'unavailable' });
+    expect(probe.heard).toEqual(['stuck']);
+  });
+
   test('of which one refuses for a reason that lasts: only what was on its way is told 451', async () => {
     const { sent, add } = packerWith({ spoolStreams: 2 });
     const lost = new TestMail('1');

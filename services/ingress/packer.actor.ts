@@ -11,7 +11,8 @@
 //  G7  What may have been stored is offered to no other stream.
 //
 // Fails: no room in any stream -> `full`, at once; no answer in time -> `unavailable` for them and for all that have
-// waited as long (the record may have been stored: then the client's repetition is a second mail, RFC 5321 §4.5.3.2.6).
+// waited as long, `stuck` when the stream was known to store nothing by then (the record may have been stored in either case: then
+// the client's repetition is a second mail, RFC 5321 §4.5.3.2.6).
 import { randomBytes } from 'node:crypto';
 import { DateLine } from '#libs/header/received.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
@@ -36,7 +37,7 @@ export interface PackerOptions {
   writer: Pick<RecordWriter, 'store'>;
   layout: Pick<Layout, 'partitions' | 'spoolStreams'>;
   /** Those of SPOOL. */
-  streams: Pick<WatchedStreams, 'areBusy' | 'flying' | 'next' | 'isProbed' | 'sent' | 'landed'>;
+  streams: Pick<WatchedStreams, 'areBusy' | 'flying' | 'next' | 'isProbed' | 'isSilent' | 'sent' | 'landed'>;
   hostname: string;
   commitWaitMaxMs: number;
   /** The most that the server takes in one message, octets. */
@@ -220,6 +221,7 @@ export class Packer {
 
   #landed({ stream, mails, pack, sentAtMs }: Flight, stored: Stored): void {
     const { now, onPack, onTrouble, streams } = this.#options;
+    const wasSilent = streams.isSilent(stream);
     streams.landed(stream, stored.kind);
     if (stored.kind === 'unavailable') this.#refuseOld();
     if (stored.kind === 'full') {
@@ -244,7 +246,8 @@ export class Packer {
       return;
     }
     onTrouble(`SPOOL_${stream}: a pack of ${mails.length} mails is not stored: ${troubleText(stored)}`);
-    const trouble = commitTrouble(stored.kind);
+    const isStuck = stored.kind === 'unavailable' && wasSilent;
+    const trouble = isStuck ? 'stuck' : commitTrouble(stored.kind);
     for (const mail of mails) mail.refused(trouble); // G7
   }
 }

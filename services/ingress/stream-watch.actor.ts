@@ -84,6 +84,11 @@ export class WatchedStreams {
     return reason === 'silent' || reason === 'refused';
   }
 
+  /** True when it is known to answer and to store nothing. */
+  isSilent(k: number): boolean {
+    return this.#streams.outFor(k) === 'silent';
+  }
+
   sent(k: number, octets: number): void {
     this.#streams.sent(k, octets);
   }

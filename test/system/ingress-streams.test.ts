@@ -141,7 +141,7 @@ afterAll(() => {
 });
 
 const aboutSmallDisk = () => {
-  test('is told with 452 to all but one pack, and over when its server is started again with room', async () => {
+  test('is told with 452 to everybody, and over when its server is started again with room', async () => {
     writeFileSync(join(disk!, 'junk'), Buffer.alloc(40 * MIB));
     const client = await started({ parentFolder: disk!, spoolStreams: 1 });
     const port = client.socket.remotePort!;
@@ -153,9 +153,8 @@ const aboutSmallDisk = () => {
     );
     expect(await rig!.metric('postrider_ingress_stream_closed', 'reason="silent"')).toBe(1);
     const replies = (await heard).flat();
-    expect(replies.filter((reply) => !/^(250|452 4\.3\.1|451 4\.3\.0) /.test(reply))).toEqual([]);
-    // Those of the one pack that was on its way; it may have been stored.
-    expect(replies.filter((reply) => reply.startsWith('451')).length).toBeLessThanOrEqual(6);
+    // Those of the pack that was on its way, too: it may have been stored.
+    expect(replies.filter((reply) => !/^(250|452 4\.3\.1) /.test(reply))).toEqual([]);
     rmSync(join(disk!, 'junk'));
     await rig!.nats.kill('SIGKILL');
     await rig!.nats.restart();
