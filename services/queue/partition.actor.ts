@@ -299,8 +299,10 @@ export class Partition implements DispatchOwner, Leaser {
     this.mails.remove(custody);
     endMailSpan(custody, 'settled');
     notePieces(custody, this.#context.direct);
-    this.#settleLog.add(custody, custody.isStored ? [] : takeAcks(custody));
-    if (custody.isStored) this.#remember.add(custody);
+    // A state overrules the line, also one that is just being stored: only when it is gone the mail is over for every next owner.
+    const hasState = this.#remember.mayHaveState(custody);
+    this.#settleLog.add(custody, hasState ? [] : takeAcks(custody));
+    if (hasState) this.#remember.add(custody);
   }
 
   /** Called ten times a second. */

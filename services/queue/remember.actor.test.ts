@@ -86,14 +86,20 @@ describe('forgetting a mail', () => {
     const custody = custodyOf('m');
     onStore.push(
       () => {},
-      () => settle(custody, 'stored'),
+      () => {
+        // What is said of it now waits for the state that overrules this one.
+        expect(remember.mayHaveState(custody)).toBe(true);
+        settle(custody, 'stored');
+        custody.acks = [ACK];
+      },
     );
     remember.add(custody);
+    expect(remember.mayHaveState(custody)).toBe(false);
     await flush();
     expect(heard).toEqual(['stored m']);
     expect(remember.idle).toBe(false);
     await flush();
-    expect(heard).toEqual(['stored m', 'forgotten m']);
+    expect(heard).toEqual(['stored m', 'forgotten m a']);
     expect(remember.idle).toBe(true);
   });
 

@@ -73,6 +73,8 @@ export class Remember {
   /** Nobody waits for these. */
   readonly #patient = new Set<Custody>();
   readonly #aside = new Aside<Custody>();
+  /** Of the round: a state of theirs is on its way. */
+  readonly #writing = new Set<Custody>();
   readonly #moves: Moves;
   readonly #rounds: StreamRounds;
   #round: Promise<void> | undefined;
@@ -102,6 +104,11 @@ export class Remember {
     if (isUrgent || !this.#urgent.has(custody)) (isUrgent ? this.#urgent : this.#patient).add(custody);
   }
 
+  /** True when a state of it is stored, may be, or soon will: it is over only when that is overruled. */
+  mayHaveState(custody: Custody): boolean {
+    return this.#writing.has(custody) || mayHaveState(custody);
+  }
+
   get idle(): boolean {
     return this.waiting === 0 && this.#round === undefined && this.#moves.idle;
   }
@@ -124,6 +131,7 @@ export class Remember {
     const hasWork = this.#urgent.size + this.#patient.size > 0;
     if (this.#round === undefined && hasWork && this.#rounds.isOpen) {
       this.#round = this.#run().finally(() => {
+        this.#writing.clear();
         this.#round = undefined;
       });
     }
@@ -164,6 +172,7 @@ export class Remember {
       const draft = this.#draft(custody);
       if (draft === undefined) continue;
       const done = { acks: takeAcks(custody), reportPacks: takeReportPacks(custody) };
+      this.#writing.add(custody);
       writings.push({ custody, ...done, as: draft.payload === SETTLED ? 'settled' : 'state' });
       drafts.push(draft);
     }
@@ -214,6 +223,7 @@ export class Remember {
 
   /** It is not stored, or nobody knows; true when that is the fault of its own state and not of the stream. */
   #putBack({ custody, acks, reportPacks }: Writing, why: Exclude<Stored['kind'], 'stored'>): boolean {
+    this.#writing.delete(custody);
     custody.acks = [...acks, ...custody.acks];
     custody.reportPacks = [...reportPacks, ...custody.reportPacks];
     custody.stateSequence = UNSURE;
@@ -226,6 +236,7 @@ export class Remember {
   }
 
   #finish({ custody, as, ...done }: Writing, { sequence, again }: Stored & { kind: 'stored' }): void {
+    this.#writing.delete(custody);
     const { message } = custody;
     const { partition, erasure } = this.#options;
     const older = again === true ? UNSURE : custody.stateSequence;
