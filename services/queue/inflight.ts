@@ -19,13 +19,16 @@ export interface Asker {
   link: Pick<Link, 'scatterUntil'>;
 }
 
-/** What the live workers have of the partition. Whoever answers ignores older epochs from then on. */
+/**
+ * What workers have of the partition: waits until each of these has answered. What others say is there too, but nobody is waited for
+ * the less. Whoever answers ignores older epochs from then on.
+ */
 export async function askInflight(
   { link }: Asker,
   owner: { readonly number: number; readonly epoch: number },
-  workers: number,
+  workers: ReadonlySet<string>,
 ): Promise<InflightAnswer[]> {
-  if (workers === 0) return [];
+  if (workers.size === 0) return [];
   const { number: partition, epoch } = owner;
   const payload = InflightRequest.encode({ partition, epoch, takesParts: true }).finish();
   const gathering = new InflightGathering();
@@ -33,7 +36,7 @@ export async function askInflight(
   await link.scatterUntil({ subject, payload, timeoutMs: INFLIGHT_WAIT_MS }, (data) => {
     const answer = readMessage(ANSWER, data, subject);
     if (answer !== undefined) gathering.add(answer);
-    return gathering.answers.length >= workers;
+    return gathering.hasAll(workers);
   });
   return gathering.answers;
 }
@@ -65,6 +68,13 @@ export class InflightGathering {
       part: 0,
       parts: 0,
     });
+  }
+
+  /** However often somebody else has answered. */
+  hasAll(workers: ReadonlySet<string>): boolean {
+    if (this.#answered.size < workers.size) return false;
+    for (const worker of workers) if (!this.#answered.has(worker)) return false;
+    return true;
   }
 
   #whole(answer: InflightAnswer): void {

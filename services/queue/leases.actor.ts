@@ -71,7 +71,7 @@ export class Leases {
   async #reconcile(unaccepted: Attempt[], orphans: Attempt[], aged: Attempt[]): Promise<void> {
     const { liveWorkers, viewIsFresh, dispatch, owner } = this.#options;
     const workers = liveWorkers();
-    const answers = await askInflight(this.#options, owner, workers.size);
+    const answers = await askInflight(this.#options, owner, workers);
     if (!viewIsFresh() || !owner.isOpen) return;
     const answered = new Set(answers.map((answer) => answer.worker));
     const present = new Set([...liveWorkers(), ...answered]);

@@ -41,7 +41,7 @@ export async function restore(
   settleLog: SettleLog,
   context: QueueContext,
 ): Promise<Restored> {
-  const answers = await askInflight(context, owner, context.liveWorkers().size);
+  const answers = await askInflight(context, owner, context.liveWorkers());
   const loaded = await load(context, owner.number);
   await checkpoints.load();
   const claims = { subject: subjects.owner(owner.number), sequence: owner.epoch, isSettled: false };

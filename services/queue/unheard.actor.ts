@@ -117,7 +117,7 @@ export class Unheard {
     try {
       if (this.silent.length > 0) {
         this.#say();
-        const answers = await askInflight(context, owner, context.liveWorkers().size);
+        const answers = await askInflight(context, owner, context.liveWorkers());
         // Given up meanwhile: the next owner judges, and counts.
         if (!owner.isOpen) return;
         for (const answer of answers) this.#heardLate(answer);
