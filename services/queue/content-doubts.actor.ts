@@ -23,6 +23,8 @@ const LOOKS_AT_A_TIME = 8;
 export interface ContentDoubtsOptions {
   direct: Pick<DirectGet, 'bySequence'>;
   now: () => number;
+  /** A worker that has not been heard may have it. */
+  mayBeOut: (custody: Custody) => boolean;
   onVerdict: (custody: Custody, verdict: ContentVerdict) => void;
 }
 
@@ -85,7 +87,7 @@ export class ContentDoubts {
 
   #judge(custody: Custody, { misses, verdict }: Doubt): void {
     // A worker that has begun may have read it while it was there: it knows better.
-    const isOut = positionsIn(custody.message, 'attempting').length > 0;
+    const isOut = positionsIn(custody.message, 'attempting').length > 0 || this.#options.mayBeOut(custody);
     if (misses < MISSES || isOut) return;
     this.#doubts.delete(custody);
     this.#options.onVerdict(custody, verdict);

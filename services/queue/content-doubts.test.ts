@@ -12,6 +12,7 @@ const CHUNK: Chunk = { stream: 'STORE_0', sequence: 9, length: 3 };
 function bench(changes: Partial<Envelope> = {}) {
   const clock = { nowMs: 1_000_000 };
   const verdicts: string[] = [];
+  const unheard = new Set<Custody>();
   const envelope = {
     queueId: '00mail1',
     reversePath: 'me@home.example',
@@ -32,6 +33,7 @@ function bench(changes: Partial<Envelope> = {}) {
   ]);
   const doubts = new ContentDoubts({
     now: () => clock.nowMs,
+    mayBeOut: (custody) => unheard.has(custody),
     direct: {
       bySequence: async (_, sequence): Promise<Got> => {
         const data = records.get(sequence);
@@ -53,7 +55,7 @@ function bench(changes: Partial<Envelope> = {}) {
       clock.nowMs += 1000;
     }
   };
-  return { doubts, custody, records, verdicts, pass };
+  return { doubts, custody, records, verdicts, unheard, pass };
 }
 
 describe('a mail whose content was not found', () => {
@@ -99,6 +101,18 @@ describe('a mail whose content was not found', () => {
     // It has not: it comes back and says so.
     custody.message.recipients[0]!.phase = 'waiting';
     doubts.add(custody);
+    expect(verdicts).toEqual(['00mail1 gone']);
+  });
+
+  test('is not given up while a worker that has not been heard may have read it', async () => {
+    const { doubts, custody, records, verdicts, unheard, pass } = bench();
+    records.delete(1);
+    unheard.add(custody);
+    doubts.add(custody);
+    await pass(60);
+    expect(verdicts).toEqual([]);
+    unheard.clear();
+    await pass(4);
     expect(verdicts).toEqual(['00mail1 gone']);
   });
 

@@ -250,6 +250,8 @@ export class Dispatch {
     const { attemptId, queueId, jobRecipients } = outcome;
     const ack = { worker, attemptId };
     const custody = this.#owner.find(queueId);
+    // Nobody knows yet whom the mail is for: its worker says it again.
+    if (custody?.message.recipients.length === 0) return;
     const asked = jobRecipients.length > 0 ? jobRecipients : [...(custody?.message.recipients.keys() ?? [0])];
     const results = outcome.inDoubt ? 'in doubt' : resultsOf(outcome, asked, this.#context.interned);
     this.#secondCopies.heard(attemptId, results, custody);

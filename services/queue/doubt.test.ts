@@ -43,7 +43,14 @@ describe('An open checkpoint of an earlier owner', () => {
     expect(verdictOf(checkpoint, { ...base(), message: done })).toBe('in doubt');
     expect(doubtfulPositions(checkpoint, done)).toEqual([0]);
     expect(doubtfulPositions({ ...checkpoint, recipients: [1, 7] }, mail())).toEqual([1]);
-    const unlisted = { ...mail(), recipients: [] };
-    expect(verdictOf(checkpoint, { ...base(), message: unlisted })).toBe('in doubt');
+  });
+
+  test('waits until it is known whom its mail is for, since those are marked or held', () => {
+    const unlisted = { ...base(), message: { ...mail(), recipients: [] } };
+    expect(verdictOf(checkpoint, unlisted)).toBe('unread');
+    const told = { ...unlisted, told: new Set(['q.1.a']) };
+    expect(
+      [told, { ...unlisted, answered: new Set(['w']) }].map((one) => verdictOf(checkpoint, one)),
+    ).toEqual(['told', 'over']);
   });
 });

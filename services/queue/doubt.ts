@@ -5,9 +5,10 @@ import type { Message } from './message.ts';
 
 /**
  * over: what became of it is stored. told: its worker has it still. unheard: its worker lives and has not answered. in doubt: nobody
- * will ever say whether its final dot was answered.
+ * will ever say whether its final dot was answered. unread: as in doubt, and the recipients of its mail are not known yet, who would be
+ * marked, or held.
  */
-export type Verdict = 'over' | 'told' | 'unheard' | 'in doubt';
+export type Verdict = 'over' | 'told' | 'unheard' | 'in doubt' | 'unread';
 
 export interface Witnesses {
   /** The mail as it is stored; undefined when it is settled. */
@@ -29,7 +30,8 @@ export function verdictOf(checkpoint: OpenCheckpoint, witnesses: Witnesses): Ver
   if (told.has(attemptId)) return 'told';
   // Outcomes are acknowledged only when they are stored, and a worker tells those that are not.
   if (answered.has(worker)) return 'over';
-  return live.has(worker) ? 'unheard' : 'in doubt';
+  if (live.has(worker)) return 'unheard';
+  return message.recipients.length === 0 ? 'unread' : 'in doubt';
 }
 
 /** Of a mail whose recipients are not known yet nothing is known. */

@@ -20,6 +20,8 @@ export interface WritingOwner {
   feed(custody: Custody, input: MessageInput): boolean;
   leavesPack(custody: Custody): void;
   wake(custody: Custody): void;
+  /** A worker that has not been heard may have it. */
+  mayBeOut(custody: Custody): boolean;
 }
 
 export interface WritersOptions {
@@ -56,6 +58,7 @@ export function makeWriters(options: WritersOptions): Writers {
     partition,
     stream: spoolStream(partition, context.layout),
     ledger: options.settleLog.ledger,
+    mayBeOut: (custody) => owner.mayBeOut(custody),
     feed: (custody, input) => owner.feed(custody, input),
     onThere: (custody) => {
       if (!custody.isStored) remember.add(custody);

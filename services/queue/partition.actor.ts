@@ -21,7 +21,7 @@ import { Mails } from './mails.ts';
 import { type MessageEffect, type MessageInput, type RouteResult, receive } from './message.machine.ts';
 import { abandonOutcomeSpans } from './outcome-span.ts';
 import { makeWriters } from './partition-writers.ts';
-import { readRecipients } from './recipients-read.ts';
+import { readAllRecipients, readRecipients } from './recipients-read.ts';
 import type { Remember } from './remember.actor.ts';
 import type { Reports } from './reports.actor.ts';
 import { type Restored, restore } from './restore.ts';
@@ -121,12 +121,15 @@ export class Partition implements DispatchOwner, Leaser {
   #goOn(restored: Restored): void {
     this.#knownReports = restored.reports;
     for (const record of restored.unreadable) this.#salvage.unreadable(record);
+    const source = { ...this.#context, onMissing: this.onContentMissing };
     this.#unheard = new Unheard({
       owner: this,
       dispatch: this.#dispatch,
       checkpoints: this.#checkpoints,
       context: this.#context,
       endedAttempts: restored.endedAttempts,
+      unread: restored.unread,
+      readRecipients: (custodies) => readAllRecipients(custodies, source),
       start: (custody) => {
         if (this.mails.get(custody.message.queueId) === custody) this.wake(custody);
       },
@@ -208,6 +211,10 @@ export class Partition implements DispatchOwner, Leaser {
   readonly #refusedUntilMs = (siteKey: string): number =>
     this.#context.desk.find(siteKey)?.suspendedUntilMs ?? 0;
 
+  mayBeOut(custody: Custody): boolean {
+    return this.#unheard?.mayBeOut(custody) === true;
+  }
+
   /** Looks at a mail that is new, due, or was taken over; at one that a worker may have when that has been heard. */
   wake(custody: Custody): void {
     if (this.#unheard?.holds(custody) === true) return;
@@ -226,9 +233,7 @@ export class Partition implements DispatchOwner, Leaser {
   }
 
   /** Somebody did not find what the mail refers to. */
-  onContentMissing(custody: Custody): void {
-    this.#salvage.missing(custody);
-  }
+  readonly onContentMissing = (custody: Custody): void => this.#salvage.missing(custody);
 
   /** Feeds the machine and performs what it asks for; false when the input changed nothing. */
   feed(custody: Custody, input: MessageInput): boolean {

@@ -28,7 +28,7 @@ export async function readRecipients(custody: Custody, source: RecipientsSource)
 /** Those of all these mails, a few at a time, and no longer than one of them may take. Returns mails that could not be read now. */
 export async function readAllRecipients(
   custodies: readonly Custody[],
-  source: RecipientsSource,
+  source: RecipientsSource & { onMissing?: (custody: Custody) => void },
 ): Promise<Custody[]> {
   const untilMs = performance.now() + READ_WITHIN_MS;
   const left: Custody[] = [];
@@ -36,9 +36,11 @@ export async function readAllRecipients(
     const some = custodies.slice(from, from + TOGETHER);
     const refs = some.map(({ message }) => message.ref);
     const frames = await readFrames(source.direct, refs, untilMs - performance.now());
-    const isLeft = (custody: Custody, i: number) =>
-      takeRecipients(custody, frames[i]!, source) === 'unavailable';
-    left.push(...some.filter(isLeft));
+    for (const [i, custody] of some.entries()) {
+      const read = takeRecipients(custody, frames[i]!, source);
+      if (read === 'unavailable') left.push(custody);
+      else if (read === 'missing') source.onMissing?.(custody);
+    }
   }
   return left;
 }

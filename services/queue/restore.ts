@@ -9,6 +9,7 @@ import { subjects } from '#libs/nats/layout.ts';
 import type { InflightAnswer } from '#proto/postrider/v1/job.ts';
 import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
+import type { Custody } from './custody.ts';
 import { askInflight } from './inflight.ts';
 import type { Mails } from './mails.ts';
 import type { Unreadable } from './quarantine.actor.ts';
@@ -23,6 +24,8 @@ export interface Restored {
   endedAttempts: ReadonlyMap<string, readonly string[]>;
   /** Packs of the mails with a null reverse-path, by queue id: reports that were made are among them. */
   reports: ReadonlyMap<string, number>;
+  /** Nobody can say now whom these are for. */
+  unread: readonly Custody[];
   /** To be put aside. */
   unreadable: readonly Unreadable[];
   /** Where the partition's packs go on. */
@@ -47,7 +50,9 @@ export async function restore(
   const claims = { subject: subjects.owner(owner.number), sequence: owner.epoch, isSettled: false };
   for (const overruled of [claims, ...loaded.overruled]) context.erasure.add(overruled);
   const reports = addLoaded(loaded, owner.mails, settleLog, context);
-  await readUnlisted(owner.mails, answers, context);
+  // Before anything is adopted: an attempt that is for all recipients must find them.
+  const unlisted = [...owner.mails.all()].filter(({ message }) => message.recipients.length === 0);
+  const unread = await readAllRecipients(unlisted, context);
   const endedAttempts = new Map<string, readonly string[]>();
   for (const { queueId, endedAttempts: ended } of loaded.states) {
     if (ended.length > 0) endedAttempts.set(queueId, ended);
@@ -55,7 +60,7 @@ export async function restore(
   const unreadable = loaded.unreadable.filter(
     ({ stream, sequence }) => stream === 'SETTLE' || stream === 'QUEUE' || !isAside(loaded, sequence),
   );
-  return { answers, endedAttempts, reports, unreadable, nextSequence: loaded.nextSequence };
+  return { answers, endedAttempts, reports, unread, unreadable, nextSequence: loaded.nextSequence };
 }
 
 /** A pack that cannot be read and was put aside has a line as a whole. */
@@ -86,22 +91,4 @@ function addLoaded(
     for (const entry of index.entries) if (entry.nullReversePath) reports.set(entry.queueId, sequence);
   }
   return reports;
-}
-
-/**
- * Before anything is adopted: an attempt that is for all recipients must find them. What cannot be read now is read when it is
- * woken; unless a worker has it: then nobody could say who of it is on the way.
- */
-async function readUnlisted(
-  mails: Mails,
-  answers: readonly InflightAnswer[],
-  context: QueueContext,
-): Promise<void> {
-  const unlisted = [...mails.all()].filter(({ message }) => message.recipients.length === 0);
-  const unread = await readAllRecipients(unlisted, context);
-  if (unread.length === 0) return;
-  const told = answers.flatMap(({ running, unacknowledged }) => [...running, ...unacknowledged]);
-  const out = new Set(told.map(({ queueId }) => queueId));
-  const needed = unread.find(({ message }) => out.has(message.queueId));
-  if (needed !== undefined) throw new Error(`the envelope of ${needed.message.queueId} cannot be read`);
 }

@@ -21,6 +21,7 @@ export interface SalvageOptions
   ledger: Pick<PackLedger, 'add' | 'settle'>;
   onQuarantined: (what: string) => void;
   onContentLost: (queueId: string, what: string) => void;
+  mayBeOut: (custody: Custody) => boolean;
   /** False when the input changed nothing. */
   feed: (custody: Custody, input: MessageInput) => boolean;
   /** Its content is there after all. */

@@ -1,8 +1,9 @@
 // What a new owner has still to learn of earlier owners' attempts: it asks the workers until each that lives has answered, adopts what
 // they have, and counts as in doubt what was left open by those that are gone. Until then nothing that was stored before is started:
-// a worker that is silent may have it.
+// a worker that is silent may have it. A mail with an open checkpoint is not started either before it is known whom it is for.
 //
-// Fails: a worker that lives and never answers keeps the mails of earlier owners waiting, loudly; new ones are not concerned.
+// Fails: a worker that lives and never answers keeps the mails of earlier owners waiting, loudly; new ones are not concerned. So does
+// an answer that tells of a mail whose recipients cannot be read: it is asked for again.
 import { queueIdOfAttemptId } from '#libs/mail/attempt-id.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
@@ -33,6 +34,10 @@ export interface UnheardOptions {
   context: Pick<QueueContext, 'liveWorkers' | 'viewIsFresh' | 'now' | 'onTrouble'> & { link: Link };
   /** Attempts whose outcome is in the stored state of their mail: suffixes by queue id. */
   endedAttempts: ReadonlyMap<string, readonly string[]>;
+  /** The recipients of these could not be read. */
+  unread: readonly Custody[];
+  /** Reads who they are for; returns those of which that cannot be read now. */
+  readRecipients: (custodies: readonly Custody[]) => Promise<readonly Custody[]>;
   /** The mail of an earlier owner may be started. */
   start: (custody: Custody) => void;
 }
@@ -44,12 +49,14 @@ export class Unheard {
   /** Left open by earlier owners, without a verdict. */
   #open: OpenCheckpoint[];
   #waiting = new Set<Custody>();
+  #unread: readonly Custody[];
   #saidAtMs: number;
   #asking = false;
 
   constructor(options: UnheardOptions) {
     this.#options = options;
     this.#open = [...options.checkpoints.ledger.all()];
+    this.#unread = options.unread;
     this.#saidAtMs = options.context.now();
   }
 
@@ -61,6 +68,11 @@ export class Unheard {
   /** True when this mail may not be started yet. */
   holds(custody: Custody): boolean {
     return this.#waiting.has(custody);
+  }
+
+  /** True while a worker that has not been heard may have it. */
+  mayBeOut(custody: Custody): boolean {
+    return this.#waiting.has(custody) && this.silent.length > 0;
   }
 
   /** Adopts what a worker has, and tells it which attempts it may go on with in our name. */
@@ -102,9 +114,10 @@ export class Unheard {
   ): void {
     const { dispatch } = this.#options;
     this.#waiting = new Set(custodies);
-    for (const answer of answers) this.#answer(answer);
+    const clear = answers.filter((answer) => this.#isClear(answer));
+    for (const answer of clear) this.#answer(answer);
     for (const batch of early) dispatch.heard(batch);
-    for (const answer of answers) dispatch.heard(untoldOf(answer));
+    for (const answer of clear) dispatch.heard(untoldOf(answer));
     this.#judge();
   }
 
@@ -115,21 +128,37 @@ export class Unheard {
     if (isDone || this.#asking || !context.viewIsFresh()) return;
     this.#asking = true;
     try {
-      if (this.silent.length > 0) {
+      await this.#read();
+      if (owner.isOpen && this.silent.length > 0) {
         this.#say();
         const answers = await askInflight(context, owner, context.liveWorkers());
-        // Given up meanwhile: the next owner judges, and counts.
-        if (!owner.isOpen) return;
-        for (const answer of answers) this.#heardLate(answer);
+        if (owner.isOpen) for (const answer of answers) this.#heardLate(answer);
       }
+      // Given up meanwhile: the next owner judges, and counts.
+      if (!owner.isOpen) return;
       if (context.viewIsFresh()) this.#judge();
     } finally {
       this.#asking = false;
     }
   }
 
+  /** Those that were not read yet of the mails that wait. */
+  async #read(): Promise<void> {
+    const unread = [...this.#waiting].filter(({ message }) => {
+      return message.recipients.length === 0 && message.phase !== 'settled';
+    });
+    this.#unread = unread.length === 0 ? unread : await this.#options.readRecipients(unread);
+  }
+
+  /** False when it tells of a mail of which nobody can say now which of its recipients that would be. */
+  #isClear({ running, unacknowledged }: InflightAnswer): boolean {
+    if (this.#unread.length === 0) return true;
+    const unread = new Set(this.#unread.map(({ message }) => message.queueId));
+    return ![...running, ...unacknowledged].some(({ queueId }) => unread.has(queueId));
+  }
+
   #heardLate(answer: InflightAnswer): void {
-    if (this.#answered.has(answer.worker)) return;
+    if (this.#answered.has(answer.worker) || !this.#isClear(answer)) return;
     this.#answer(answer);
     this.#options.dispatch.heard(untoldOf(answer));
   }
@@ -148,21 +177,23 @@ export class Unheard {
   #judge(): void {
     const { owner, dispatch, checkpoints, context, endedAttempts } = this.#options;
     const witnesses = { told: this.#told, answered: this.#answered, live: context.liveWorkers() };
-    const unheard: OpenCheckpoint[] = [];
+    const left: OpenCheckpoint[] = [];
+    const unread = new Set<Custody>();
     for (const one of this.#open) {
       const queueId = queueIdOfAttemptId(one.attemptId);
       const custody = owner.find(queueId);
       const ended = endedAttempts.get(queueId) ?? NONE;
       const verdict = verdictOf(one, { ...witnesses, message: custody?.message, endedAttempts: ended });
-      if (verdict === 'unheard') unheard.push(one);
+      if (verdict === 'unheard' || verdict === 'unread') left.push(one);
+      if (verdict === 'unread') unread.add(custody!);
       else if (verdict === 'in doubt') dispatch.doubt(one, custody!);
       else if (verdict === 'over') checkpoints.end(one.attemptId, () => {});
     }
-    this.#open = unheard;
+    this.#open = left;
     if (this.silent.length > 0) return;
     const waiting = this.#waiting;
-    this.#waiting = new Set();
-    for (const custody of waiting) this.#options.start(custody);
+    this.#waiting = unread;
+    for (const custody of waiting) if (!unread.has(custody)) this.#options.start(custody);
   }
 }
 
