@@ -12,6 +12,7 @@ import {
   onFinished,
   onInflightRequest,
   onJob,
+  onPassed,
   onReconnected,
   onSwept,
 } from './attempt-ledger.machine.ts';
@@ -96,9 +97,13 @@ describe('the attempt ledger', () => {
     onCheckpoint(ledger, 'b');
     onCheckpoint(ledger, 'unknown');
     const known = onInflightRequest(ledger, { partition: 0, epoch: 2 });
-    expect(known.running).toEqual([{ job: jobOf('b'), siteKey: 'site', run: 'run b', checkpointed: true }]);
+    const ofB = { job: jobOf('b'), siteKey: 'site', run: 'run b', checkpointed: true };
+    expect(known.running).toEqual([{ ...ofB, passed: false }]);
     expect(known.unacknowledged).toEqual([outcomeOf('a')]);
     expect(onJob(ledger, jobOf('c', 1), 'site', 'run')).toEqual({ kind: 'stale' });
+    onPassed(ledger, 'b');
+    onPassed(ledger, 'unknown');
+    expect(onInflightRequest(ledger, { partition: 0, epoch: 2 }).running).toEqual([{ ...ofB, passed: true }]);
   });
 
   test('tells outcomes again, those told longest ago first, so many at a time (L2)', () => {

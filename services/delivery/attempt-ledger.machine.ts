@@ -22,7 +22,10 @@ export interface Running<R> {
   readonly job: Job;
   readonly siteKey: string;
   readonly run: R;
+  /** Its checkpoint may be stored. */
   checkpointed: boolean;
+  /** It is stored: the final dot may be out. */
+  passed: boolean;
 }
 
 export interface Untold {
@@ -103,7 +106,7 @@ export function onJob<R>(state: LedgerState<R>, job: Job, siteKey: string, run: 
   const outcome = state.unacknowledged.get(id)?.outcome ?? state.remembered.get(id) ?? state.fading.get(id);
   if (outcome !== undefined) return { kind: 'outcome', outcome };
   if (!hasRoom(state, job.partition)) return FULL;
-  state.running.set(id, { job, siteKey, run, checkpointed: false });
+  state.running.set(id, { job, siteKey, run, checkpointed: false, passed: false });
   return START;
 }
 
@@ -112,10 +115,16 @@ function hasRoom<R>({ untoldOctets, untoldOctetsAll }: LedgerState<R>, partition
   return (untoldOctets.get(partition) ?? 0) < UNTOLD_OCTETS_MAX - untoldOctetsAll;
 }
 
-/** Its final dot is about to be written. */
+/** Its checkpoint is about to be stored. */
 export function onCheckpoint<R>(state: LedgerState<R>, attemptId: string): void {
   const running = state.running.get(attemptId);
   if (running !== undefined) running.checkpointed = true;
+}
+
+/** Its final dot is about to be written. */
+export function onPassed<R>(state: LedgerState<R>, attemptId: string): void {
+  const running = state.running.get(attemptId);
+  if (running !== undefined) running.passed = true;
 }
 
 /** The attempt is over, and its outcome is told now. Returns false when it was over before. */

@@ -50,6 +50,8 @@ export interface CheckpointsOptions {
   departure: Departure;
   /** The attempt is marked before it is published: from then on it may be stored. */
   onPublished: (attemptId: string) => void;
+  /** It is stored, and the final dot may leave. */
+  onPassed: (attemptId: string) => void;
   /** Nobody passes, for a reason that may need an operator. */
   onTrouble: (reason: string) => void;
   /** Random in [0, 1). */
@@ -106,6 +108,7 @@ export class Checkpoints implements CheckpointDesk {
         break;
       }
       case 'goOn':
+        this.#options.onPassed(effect.passenger.attempt.job.attemptId);
         effect.passenger.listener.passed(effect.passenger.attempt);
         break;
       case 'refuse':

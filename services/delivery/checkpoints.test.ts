@@ -58,6 +58,7 @@ function rig() {
     link,
     departure: new Departure(),
     onPublished: (id) => void log.push(`mark ${id}`),
+    onPassed: (id) => void log.push(`stored ${id}`),
     onTrouble: (reason) => void log.push(reason),
     random: () => 0,
   });
@@ -116,12 +117,12 @@ describe('checkpoints', () => {
     expect(news()).toEqual(['mark a', 'mark b', 'worker stores a,b b for 2+5 while fence.1 is 9']);
     expect(checkpoints.longestWaitSeconds).toBeGreaterThan(0);
     await answer(STORED);
-    expect(news()).toEqual(['go on a', 'go on b']);
+    expect(news()).toEqual(['stored a', 'go on a', 'stored b', 'go on b']);
     pass('c', { partition: 1 });
     await turn();
     expect(news()).toEqual(['mark c', 'worker stores c while fence.1 is 9']);
     await answer(STORED);
-    expect([news(), checkpoints.longestWaitSeconds]).toEqual([['go on c'], 0]);
+    expect([news(), checkpoints.longestWaitSeconds]).toEqual([['stored c', 'go on c'], 0]);
   });
 
   test('are refused to an attempt whose owner has been replaced', async () => {
@@ -153,7 +154,7 @@ describe('checkpoints', () => {
       'worker stores q.10.1 while fence.1 is 9',
     ]);
     await answer(STORED);
-    expect(news()).toEqual(['go on q.10.1']);
+    expect(news()).toEqual(['stored q.10.1', 'go on q.10.1']);
   });
 
   test('are refused where the fence names those who may go on, and this worker is not among them', async () => {
@@ -203,7 +204,7 @@ describe('checkpoints', () => {
       expect(news()).toEqual([...said, ...stores]);
     }
     await answer(STORED);
-    expect(news()).toEqual(['go on a']);
+    expect(news()).toEqual(['stored a', 'go on a']);
   });
 
   test('are tried again in a moment when others store theirs', async () => {

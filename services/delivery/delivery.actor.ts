@@ -145,6 +145,7 @@ export class Delivery {
       link,
       departure: this.#departure,
       onPublished: (id) => this.#intake.checkpointed(id),
+      onPassed: (id) => this.#intake.passed(id),
       // Checkpoints are tried again several times a second, in each partition.
       onTrouble: rarely((reason) => this.#logger.error({ reason }, 'no final dot can be sent')),
       random: Math.random,

@@ -27,6 +27,7 @@ import {
   onFinished,
   onInflightRequest,
   onJob,
+  onPassed,
   onReconnected,
   onSwept,
 } from './attempt-ledger.machine.ts';
@@ -124,6 +125,10 @@ export class Intake {
     onCheckpoint(this.#ledger, attemptId);
   }
 
+  passed(attemptId: string): void {
+    onPassed(this.#ledger, attemptId);
+  }
+
   /** The attempt is over: its outcome is told until it is acknowledged. */
   finished(attempt: Attempt, outcome: Outcome): void {
     const { link, outbox, now } = this.#options;
@@ -179,9 +184,9 @@ export class Intake {
   #answer(request: InflightRequest, reply: string): void {
     const { link } = this.#options;
     const known = onInflightRequest(this.#ledger, request);
-    const running = known.running.map(({ job, siteKey, checkpointed }) => {
+    const running = known.running.map(({ job, siteKey, checkpointed, passed }) => {
       const { attemptId, queueId, recipients } = job;
-      return { attemptId, queueId, recipients, siteKey, checkpointed };
+      return { attemptId, queueId, recipients, siteKey, checkpointed, passed };
     });
     if (reply === '') return;
     const { instance: worker, payloadMax } = link;

@@ -4,6 +4,7 @@ import { Tracing } from '#libs/telemetry/tracing.ts';
 import { type InflightAttempt, type Outcome, OutcomeAck, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import type { Attempt, Origin } from './attempts.ts';
+import { CheckpointLedger } from './checkpoint-ledger.ts';
 import type { QueueContext } from './context.ts';
 import { type Custody, newCustody } from './custody.ts';
 import { Dispatch, type DispatchOwner } from './dispatch.actor.ts';
@@ -26,6 +27,7 @@ let acknowledged: string[];
 let cancelled: string[];
 let custody: Custody;
 let dispatch: Dispatch;
+let ledger: CheckpointLedger;
 
 beforeEach(() => {
   counted = [];
@@ -59,7 +61,8 @@ beforeEach(() => {
     onInDoubt: (_: string, attemptId: string) => counted.push(attemptId),
   } as unknown as QueueContext;
   const end = (_: string, onStored: () => void) => onStored();
-  dispatch = new Dispatch(owner, context, () => ({ end, over: () => {} }));
+  ledger = new CheckpointLedger();
+  dispatch = new Dispatch(owner, context, () => ({ end, over: () => {}, ledger }));
 });
 
 const running: InflightAttempt = {
@@ -94,6 +97,31 @@ describe('An attempt that two workers have', () => {
     hear('w2', { accepted: [ID] });
     dispatch.checkpointed('w2', [ID], true);
     expect(counted).toEqual([ID]);
+  });
+});
+
+describe('An attempt that a new owner adopts, and whose worker dies then,', () => {
+  const isCounted = (what: Partial<InflightAttempt>) => {
+    dispatch.adopt('w', { ...running, ...what });
+    dispatch.lost(dispatch.attempts.get(ID)!);
+    return counted.includes(ID);
+  };
+
+  test('is in doubt when its worker said that its final dot may be out', () => {
+    expect(isCounted({ checkpointed: true, passed: true })).toBe(true);
+  });
+
+  test('is in doubt when its checkpoint was stored, though its worker had not heard so', () => {
+    ledger.add(1, { worker: 'w', attemptIds: [ID], ended: [], parts: [] }, () => false);
+    expect(isCounted({ checkpointed: true, passed: false })).toBe(true);
+  });
+
+  test('is not in doubt when its worker had only asked', () => {
+    expect(isCounted({ checkpointed: true, passed: false })).toBe(false);
+  });
+
+  test('is in doubt when a worker that can say no more has asked', () => {
+    expect(isCounted({ checkpointed: true })).toBe(true);
   });
 });
 

@@ -16,11 +16,12 @@ import {
 } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import { type Attempt, AttemptLedger, type Origin } from './attempts.ts';
-import type { OpenCheckpoint } from './checkpoint-ledger.ts';
+import type { CheckpointLedger, OpenCheckpoint } from './checkpoint-ledger.ts';
 import type { Checkpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody, PendingAck } from './custody.ts';
 import { doubtfulPositions } from './doubt.ts';
+import { hasPassed } from './inflight.ts';
 import { dispatchMailSpan, dueAtMsOf, traceOfAttempt } from './mail-span.ts';
 import type { MessageInput } from './message.machine.ts';
 import { isInDoubt, knownOf, NOBODY_TOLD, resultsOf } from './outcome-results.ts';
@@ -47,20 +48,21 @@ export interface DispatchOwner {
   onContentMissing(custody: Custody): void;
 }
 
+/** What is stored of attempts, as far as their dispatch is concerned. */
+type AttemptCheckpoints = Pick<Checkpoints, 'end' | 'over'> & {
+  readonly ledger: Pick<CheckpointLedger, 'get'>;
+};
+
 export class Dispatch {
   readonly attempts = new AttemptLedger();
   readonly #owner: DispatchOwner;
   readonly #context: QueueContext;
-  readonly #checkpoints: () => Pick<Checkpoints, 'end' | 'over'>;
+  readonly #checkpoints: () => AttemptCheckpoints;
   readonly #secondCopies: SecondCopies;
   #attemptCount = 0;
 
   /** The checkpoints are there as soon as the partition is claimed. */
-  constructor(
-    owner: DispatchOwner,
-    context: QueueContext,
-    checkpoints: () => Pick<Checkpoints, 'end' | 'over'>,
-  ) {
+  constructor(owner: DispatchOwner, context: QueueContext, checkpoints: () => AttemptCheckpoints) {
     this.#owner = owner;
     this.#context = context;
     this.#checkpoints = checkpoints;
@@ -163,7 +165,8 @@ export class Dispatch {
       origin: { kind: 'adopted' },
       sentAtMs: this.#context.now(),
       worker,
-      checkpointed: running.checkpointed,
+      // Behind our fence nothing else of an earlier owner was stored.
+      checkpointed: hasPassed(running) || this.#checkpoints().ledger.get(running.attemptId) !== undefined,
       finished: false,
     });
     return true;

@@ -6,7 +6,7 @@
 import { readMessage, type Wire } from '#libs/nats/decoding.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
-import { InflightAnswer, InflightRequest } from '#proto/postrider/v1/job.ts';
+import { InflightAnswer, type InflightAttempt, InflightRequest } from '#proto/postrider/v1/job.ts';
 
 const ANSWER: Wire<InflightAnswer> = {
   ...InflightAnswer,
@@ -17,6 +17,11 @@ const INFLIGHT_WAIT_MS = 2000;
 
 export interface Asker {
   link: Pick<Link, 'scatterUntil'>;
+}
+
+/** Its final dot may be out, as its worker knows. One of the version before only knows that it asked. */
+export function hasPassed({ passed, checkpointed }: InflightAttempt): boolean {
+  return passed ?? checkpointed;
 }
 
 /**

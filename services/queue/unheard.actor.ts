@@ -14,7 +14,7 @@ import type { QueueContext } from './context.ts';
 import type { Custody } from './custody.ts';
 import type { Dispatch } from './dispatch.actor.ts';
 import { verdictOf } from './doubt.ts';
-import { askInflight } from './inflight.ts';
+import { askInflight, hasPassed } from './inflight.ts';
 
 /** Attempts named in one message to a worker. */
 const IDS_MAX = 1000;
@@ -84,7 +84,7 @@ export class Unheard {
     for (const one of running) {
       this.#told.add(one.attemptId);
       if (!dispatch.adopt(worker, one)) dispatch.cancel(worker, one.attemptId);
-      else if (!one.checkpointed) adopted.push(one.attemptId);
+      else if (!hasPassed(one)) adopted.push(one.attemptId);
     }
     for (const { attemptId, queueId, jobRecipients } of unacknowledged) {
       this.#told.add(attemptId);

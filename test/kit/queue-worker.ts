@@ -48,7 +48,7 @@ export class FakeWorker {
   isMute = false;
   readonly #presence: Presence;
   readonly #checkpoints: FencedCheckpoints;
-  readonly #running = new Map<string, Taken & { checkpointed: boolean }>();
+  readonly #running = new Map<string, Taken & { checkpointed: boolean; passed: boolean }>();
   readonly #epochs = new Map<number, number>();
   readonly #timer: NodeJS.Timeout;
   #isUp = true;
@@ -106,6 +106,7 @@ export class FakeWorker {
     const running = this.#running.get(job.attemptId);
     if (running !== undefined) running.checkpointed = true;
     const passage = await this.#checkpoints.pass(job);
+    if (running !== undefined) running.passed = passage === 'passed';
     if (passage === 'fenced' && this.#isUp) this.finish(job, 'RETURNED');
     return passage;
   }
@@ -159,7 +160,7 @@ export class FakeWorker {
       const decision = this.decide(job, site!);
       if (decision === 'ignore' || this.#running.has(job.attemptId)) continue;
       this.taken.push({ site: site!, job });
-      this.#running.set(job.attemptId, { site: site!, job, checkpointed: false });
+      this.#running.set(job.attemptId, { site: site!, job, checkpointed: false, passed: false });
       this.#say(job.partition, { accepted: [job.attemptId] });
       if (decision !== 'keep') this.finish(job, decision);
     }
@@ -171,9 +172,9 @@ export class FakeWorker {
     const untold = [...this.unacknowledged.values()].filter((one) => one.partition === partition);
     return InflightAnswer.encode({
       worker: this.instance,
-      running: running.map(({ job, site, checkpointed }) => {
+      running: running.map(({ job, site, checkpointed, passed }) => {
         const { attemptId, queueId, recipients } = job;
-        return { attemptId, queueId, recipients, siteKey: site.key, checkpointed };
+        return { attemptId, queueId, recipients, siteKey: site.key, checkpointed, passed };
       }),
       unacknowledged: untold.map(({ outcome }) => outcome),
       part: 0,

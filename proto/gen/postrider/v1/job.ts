@@ -231,7 +231,10 @@ export interface InflightAttempt {
   queueId: string;
   recipients: number[];
   siteKey: string;
+  /** Its checkpoint has been sent to be stored, and may be. */
   checkpointed: boolean;
+  /** Its checkpoint is stored, and its final dot may be out. Absent from a worker that says only `checkpointed`. */
+  passed?: boolean | undefined;
 }
 
 /** Subject `presence.<service>`, every second and at each change. */
@@ -1527,7 +1530,7 @@ export const InflightAnswer: MessageFns<InflightAnswer> = {
 };
 
 function createBaseInflightAttempt(): InflightAttempt {
-  return { attemptId: "", queueId: "", recipients: [], siteKey: "", checkpointed: false };
+  return { attemptId: "", queueId: "", recipients: [], siteKey: "", checkpointed: false, passed: undefined };
 }
 
 export const InflightAttempt: MessageFns<InflightAttempt> = {
@@ -1550,6 +1553,9 @@ export const InflightAttempt: MessageFns<InflightAttempt> = {
     }
     if (message.checkpointed !== false) {
       writer.uint32(40).bool(message.checkpointed);
+    }
+    if (message.passed !== undefined) {
+      writer.uint32(48).bool(message.passed);
     }
     return writer;
   },
@@ -1615,6 +1621,14 @@ export const InflightAttempt: MessageFns<InflightAttempt> = {
             }
 
             message.checkpointed = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.passed = reader.bool();
             continue;
           }
         }
