@@ -10,9 +10,9 @@ export async function waitUntil(
   what = `${isTrue}`,
   lookAgainMs = LOOK_AGAIN_MS,
 ): Promise<void> {
-  const untilMs = Date.now() + timeoutMs;
+  const untilMs = performance.now() + timeoutMs;
   while (!(await isTrue())) {
-    if (Date.now() > untilMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    if (performance.now() > untilMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
     await pause(lookAgainMs);
   }
 }
