@@ -1,11 +1,12 @@
 // Gives frames of mails out of the records that hold them. A record is fetched once for all its mails (single flight)
 // and kept while there is room; it never holds more than its limit beside what is in use.
 //
-// Fails: `missing` when the record is gone or is not what it should be; `unavailable` when JetStream does not answer,
-// said a second late, so that what is given back does not return in a tight loop.
-import type { DirectGet } from '#libs/nats/direct-get.ts';
+// Fails: `missing` when the record is gone or is not what it should be; `unavailable` when JetStream does not answer within 4 s, said a
+// second late, so that what is given back does not return in a tight loop; and at once when it is the stream that did not a moment ago.
+import type { DirectGet, Got } from '#libs/nats/direct-get.ts';
 import { decodeFrame, type Frame } from '#libs/pack/pack.ts';
 import type { SpoolRef } from '#proto/postrider/v1/mail.ts';
+import { SilentStreams } from './silent-streams.ts';
 
 export type RecordRead = { kind: 'found'; data: Uint8Array } | { kind: 'missing' } | { kind: 'unavailable' };
 export type FrameRead = { kind: 'found'; frame: Frame } | { kind: 'missing' } | { kind: 'unavailable' };
@@ -17,7 +18,11 @@ export interface RecordPlace {
 }
 
 const UNAVAILABLE_PAUSE_MS = 1000;
+/** Of a stream with several copies another one is asked each time. */
+const TRY_MS = 1300;
+const TRIES = 3;
 const MISSING: FrameRead = { kind: 'missing' };
+const UNAVAILABLE: { kind: 'unavailable' } = { kind: 'unavailable' };
 
 type Waiter = (read: RecordRead) => void;
 
@@ -27,6 +32,7 @@ export class PackCache {
   /** Those used longest ago stand first. */
   readonly #records = new Map<string, RecordRead & { kind: 'found' }>();
   readonly #flights = new Map<string, Waiter[]>();
+  readonly #silent = new SilentStreams(() => performance.now());
   #octets = 0;
   fetches = 0;
 
@@ -40,16 +46,30 @@ export class PackCache {
     return this.#octets;
   }
 
-  /** Calls back with the frame at `ref` (views of its record): at once when it is here. */
+  /**
+   * Calls back with the frame at `ref` (views of its record): at once when it is here. A mail is unavailable, too, when a stream that has
+   * chunks of it is silent: half of it is better not begun.
+   */
   frame(ref: SpoolRef, onRead: (read: FrameRead) => void): void {
+    if (this.#silent.isSilent(ref.stream) && !this.#isKept(ref)) {
+      setImmediate(() => onRead(UNAVAILABLE));
+      return;
+    }
     this.record(ref, (read) => {
-      onRead(read.kind === 'found' ? frameIn(read.data, ref) : read);
+      const got = read.kind === 'found' ? frameIn(read.data, ref) : read;
+      const chunks = got.kind === 'found' ? got.frame.envelope.chunks : [];
+      const isHere = chunks.every((chunk) => !this.#silent.isSilent(chunk.stream) || this.#isKept(chunk));
+      onRead(isHere ? got : UNAVAILABLE);
     });
+  }
+
+  #isKept(place: RecordPlace): boolean {
+    return this.#records.has(keyOf(place));
   }
 
   /** Calls back with a whole record: at once when it is here. */
   record(place: RecordPlace, onRead: Waiter): void {
-    const key = `${place.stream} ${place.sequence}`;
+    const key = keyOf(place);
     const kept = this.#records.get(key);
     if (kept !== undefined) {
       this.#records.delete(key);
@@ -66,10 +86,17 @@ export class PackCache {
     void this.#fetch(key, place);
   }
 
-  async #fetch(key: string, place: RecordPlace): Promise<void> {
+  async #fetch(key: string, { stream, sequence }: RecordPlace): Promise<void> {
     this.fetches += 1;
-    const got = await this.#direct.bySequence(place.stream, place.sequence);
-    if (got.kind === 'unavailable') await new Promise((done) => setTimeout(done, UNAVAILABLE_PAUSE_MS));
+    this.#silent.tried(stream);
+    let got: Got = UNAVAILABLE;
+    for (let tries = 0; got.kind === 'unavailable' && tries < TRIES; tries++) {
+      got = await this.#direct.bySequence(stream, sequence, TRY_MS);
+    }
+    if (got.kind === 'unavailable') {
+      this.#silent.gaveNoAnswer(stream);
+      if (!this.#silent.othersAnswer) await new Promise((done) => setTimeout(done, UNAVAILABLE_PAUSE_MS));
+    } else this.#silent.answered(stream);
     const waiters = this.#flights.get(key)!;
     this.#flights.delete(key);
     const read = got.kind === 'found' ? { kind: got.kind, data: got.record.data } : got;
@@ -86,6 +113,10 @@ export class PackCache {
       this.#octets -= old.data.length;
     }
   }
+}
+
+function keyOf({ stream, sequence }: RecordPlace): string {
+  return `${stream} ${sequence}`;
 }
 
 function frameIn(data: Uint8Array, ref: SpoolRef): FrameRead {

@@ -11,17 +11,25 @@ const found = (data: Uint8Array): Got => ({
 
 /** A cache over records that are answered when the test says so. */
 function cacheOf(octetsMax: number) {
-  const asked: { sequence: number; answer: (got: Got) => void }[] = [];
-  const bySequence = (_: string, sequence: number) =>
+  const asked: { stream: string; sequence: number; answer: (got: Got) => void }[] = [];
+  const bySequence = (stream: string, sequence: number) =>
     new Promise<Got>((answer) => {
-      asked.push({ sequence, answer });
+      asked.push({ stream, sequence, answer });
     });
   const cache = new PackCache({ bySequence }, octetsMax);
-  const read = (sequence: number) =>
+  const read = (sequence: number, stream = 'S') =>
     new Promise<RecordRead>((onRead) => {
-      cache.record({ stream: 'S', sequence }, onRead);
+      cache.record({ stream, sequence }, onRead);
     });
   return { cache, asked, read };
+}
+
+/** Three tries of the newest read are not answered. */
+async function giveNoAnswer(asked: ReturnType<typeof cacheOf>['asked']): Promise<void> {
+  for (let tries = 0; tries < 3; tries++) {
+    asked.at(-1)!.answer({ kind: 'unavailable' });
+    for (let turns = 0; turns < 5; turns++) await Promise.resolve();
+  }
 }
 
 afterEach(() => {
@@ -78,11 +86,105 @@ describe('the pack cache', () => {
     const { asked, read } = cacheOf(100);
     const told: RecordRead[] = [];
     void read(1).then((got) => told.push(got));
-    asked[0]!.answer({ kind: 'unavailable' });
+    await giveNoAnswer(asked);
     await jest.advanceTimersByTimeAsync(999);
-    expect(told).toEqual([]);
+    expect([told, asked.length]).toEqual([[], 3]);
     await jest.advanceTimersByTimeAsync(1);
     expect(told).toEqual([{ kind: 'unavailable' }]);
+  });
+
+  test('takes the answer that comes at the second try', async () => {
+    const { asked, read } = cacheOf(100);
+    const got = read(1);
+    asked[0]!.answer({ kind: 'unavailable' });
+    await new Promise((done) => setImmediate(done));
+    asked[1]!.answer(found(Buffer.from('abc')));
+    expect(await got).toMatchObject({ kind: 'found' });
+  });
+});
+
+describe('a stream that gives no answer while another one does', () => {
+  const REST_MS = 1000;
+
+  async function silentS(octetsMax = 100) {
+    jest.useFakeTimers();
+    const made = cacheOf(octetsMax);
+    const { asked, read } = made;
+    const other = read(1, 'OTHER');
+    asked[0]!.answer(found(Buffer.from('abc')));
+    await other;
+    const first = read(1);
+    await giveNoAnswer(asked);
+    expect(await first).toEqual({ kind: 'unavailable' });
+    const asking = asked.length;
+    const frame = async (sequence: number, stream = 'S') => {
+      const told: FrameRead[] = [];
+      made.cache.frame({ stream, sequence, offset: 0, length: 1 }, (got) => told.push(got));
+      await jest.advanceTimersByTimeAsync(0);
+      return [told[0]?.kind ?? 'asks', asked.length - asking];
+    };
+    return { ...made, frame };
+  }
+
+  test('is not asked for a second, and nobody waits for it', async () => {
+    const { frame } = await silentS();
+    expect([await frame(2), await frame(3)]).toEqual([
+      ['unavailable', 0],
+      ['unavailable', 0],
+    ]);
+  });
+
+  test('is tried by one at a time then, and asked by all as soon as it answers', async () => {
+    const { frame, asked } = await silentS();
+    await jest.advanceTimersByTimeAsync(REST_MS);
+    expect([await frame(2), await frame(3)]).toEqual([
+      ['asks', 1],
+      ['unavailable', 1],
+    ]);
+    await giveNoAnswer(asked);
+    expect(await frame(4)).toEqual(['unavailable', 3]);
+    await jest.advanceTimersByTimeAsync(REST_MS);
+    expect(await frame(4)).toEqual(['asks', 4]);
+    asked.at(-1)!.answer(found(Buffer.from('abc')));
+    await jest.advanceTimersByTimeAsync(0);
+    expect([await frame(5), await frame(6)]).toEqual([
+      ['asks', 5],
+      ['asks', 6],
+    ]);
+  });
+
+  test('is asked by all when the other one has not answered for long, either', async () => {
+    const { frame, asked } = await silentS();
+    await jest.advanceTimersByTimeAsync(4500);
+    await frame(2);
+    await jest.advanceTimersByTimeAsync(500);
+    const before = asked.length;
+    expect([(await frame(3))[0], (await frame(4))[0], asked.length - before]).toEqual(['asks', 'asks', 2]);
+  });
+
+  test('keeps mails back that have chunks there, unless those are at hand', async () => {
+    const { cache, asked, read } = await silentS(1000);
+    const chunk = { stream: 'S', sequence: 9, length: 3 };
+    const chunked = {
+      ...Envelope.decode(new Uint8Array(0)),
+      queueId: 'q',
+      forwardPaths: ['a@b'],
+      chunks: [chunk],
+    };
+    const frame = Buffer.concat(encodeFrame({ envelope: chunked, prepended: Buffer.alloc(0), data: [] }));
+    const told: string[] = [];
+    const ref = { stream: 'OTHER', sequence: 2, offset: 0, length: frame.length };
+    cache.frame(ref, (got) => told.push(got.kind));
+    asked.at(-1)!.answer(found(frame));
+    await jest.advanceTimersByTimeAsync(REST_MS);
+    const kept = read(9);
+    asked.at(-1)!.answer(found(Buffer.from('abc')));
+    await kept;
+    const other = read(8);
+    await giveNoAnswer(asked);
+    await other;
+    cache.frame(ref, (got) => told.push(got.kind));
+    expect(told).toEqual(['unavailable', 'found']);
   });
 });
 

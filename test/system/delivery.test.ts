@@ -158,6 +158,42 @@ describe('a worker whose clock is not that of the owner', () => {
   });
 });
 
+describe('a worker whose clock is set again and again', () => {
+  const real = Date.now.bind(Date);
+  const DAY_MS = 86_400_000;
+
+  let setting: NodeJS.Timeout | undefined;
+
+  afterEach(() => {
+    clearInterval(setting);
+    jest.restoreAllMocks();
+  });
+
+  test('carries out each job once, gives none back, and suspends for no longer than its backoff', async () => {
+    let aheadMs = 0;
+    jest.spyOn(Date, 'now').mockImplementation(() => real() + aheadMs);
+    const steps = [DAY_MS, -DAY_MS, 1000, -DAY_MS / 2, 0];
+    setting = setInterval(() => {
+      steps.push(steps.shift()!);
+      aheadMs = steps[0]!;
+    }, 15);
+    const [, sink] = [await stage.start({ siteConnectionsMax: 2 }), await stage.sink()];
+    sink.behaviour.delayMs = 5;
+    const jobs = await owner.store(Array.from({ length: 60 }, (_, i) => to(`r${i}@y`)));
+    for (const job of jobs) job.startWithinMs = 20_000;
+    owner.send(stage.site(sink.port), jobs);
+    for (const outcome of await owner.outcomesOf(jobs)) expect(outcome.kind).toBe(RELAYED);
+    expect([sink.timesTaken.size, sink.taken]).toEqual([60, 60]);
+    await sink.refuse();
+    const down = await owner.store([to('c@y')]);
+    owner.send(stage.site(sink.port), down);
+    expect(await owner.outcomesOf(down)).toMatchObject([{ kind: RETURNED }]);
+    const { suspendedForMs } = owner.sites.find(({ window }) => window === 0)!;
+    expect(suspendedForMs).toBeGreaterThan(400);
+    expect(suspendedForMs).toBeLessThanOrEqual(550);
+  });
+});
+
 describe('what is in flight', () => {
   test('is told to a new owner: what runs, how far it is, and what nobody acted on', async () => {
     const [worker, sink] = [await stage.start(), await stage.sink()];
@@ -190,6 +226,23 @@ describe('a site', () => {
     expect(Math.max(...sink.timesTaken.values())).toBe(1);
     expect([sink.connectionsMost, sink.connectionsTotal]).toEqual([3, 3]);
   });
+
+  test('gets the mails of other streams while one of them gives no answer', async () => {
+    const [, sink] = [await stage.start({ siteConnectionsMax: 2 }), await stage.sink()];
+    const site = stage.site(sink.port);
+    const [good, bad] = await Promise.all(
+      [20, 100].map((length) => owner.store(Array.from({ length }, () => to('a@y')))),
+    );
+    for (const [i, job] of bad!.entries()) job.ref = { ...job.ref!, stream: 'SPOOL_9', sequence: i + 1 };
+    owner.send(site, good!.slice(0, 1));
+    await owner.outcomesOf(good!.slice(0, 1));
+    owner.send(site, [...bad!, ...good!.slice(1)]);
+    for (const outcome of await owner.outcomesOf(good!)) expect(outcome.kind).toBe(RELAYED);
+    for (const { kind, contentMissing } of await owner.outcomesOf(bad!)) {
+      expect([kind, contentMissing]).toEqual([RETURNED, undefined]);
+    }
+    expect(sink.taken).toBe(20);
+  }, 20_000);
 
   test('that refuses further connections keeps those that it has, and is not down', async () => {
     const [, sink] = [await stage.start({ siteConnectionsMax: 8 }), await stage.sink()];
