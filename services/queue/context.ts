@@ -43,6 +43,8 @@ export interface QueueContext {
   now: () => number;
   /** Instances of delivery that are alive by presence. */
   liveWorkers: () => ReadonlySet<string>;
+  /** While it is true nobody else thinks that we are gone. */
+  hasLease: () => boolean;
   /** True while our view of who is alive can be trusted. */
   viewIsFresh: () => boolean;
   /** Tells the worker, with the other acknowledgements of this turn, that it may forget the outcome. */

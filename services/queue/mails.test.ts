@@ -56,6 +56,26 @@ describe('the mails of a partition', () => {
     expect(ledger.takeLines()).toEqual([{ sequence: 6, entries: [] }]);
   });
 
+  test('that are reports are not taken up again when they were settled and come in another pack', () => {
+    const { mails, ledger } = start();
+    const report = (queueId: string) => ({ ...entry(queueId), nullReversePath: true });
+    // Loaded: one settled in its pack, one with a record of its own.
+    const ref = { stream: 'STORE_0', sequence: 1, offset: 0, length: 100 };
+    mails.addState(stateOf(messageFromPack(report('b'), ref, ['a.example']), asItIs), 0);
+    mails.addPack({ ...pack(5, [report('a')], new Set([0])), isFresh: false }, 0);
+    expect(mails.addPack({ ...pack(6, [report('a')], none), isFresh: false }, 0)).toEqual([]);
+    mails.remove(mails.get('b')!);
+    expect(mails.addPack(pack(7, [report('b'), report('c')], none), 0)).toHaveLength(1);
+    mails.remove(mails.get('c')!);
+    expect(mails.addPack(pack(8, [report('c'), entry('c')], none), 0)).toHaveLength(1);
+    expect(ledger.takeLines()).toEqual([
+      { sequence: 6, entries: [] },
+      { sequence: 7, entries: [0] },
+      { sequence: 8, entries: [0] },
+    ]);
+    expect(['a', 'b', 'c', 'd'].map((id) => mails.packOfReport(id))).toEqual([5, 0, 8, undefined]);
+  });
+
   test('are told once when they are not young any more', () => {
     const { mails } = start();
     const [a] = mails.addPack(pack(5, [entry('a'), entry('b')], none), 1000);

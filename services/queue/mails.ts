@@ -4,6 +4,7 @@ import type { MailState, PackEntry } from '#proto/postrider/v1/mail.ts';
 import { believedAcceptance } from './acceptance.ts';
 import { type Custody, newCustody } from './custody.ts';
 import type { Interned } from './interned.ts';
+import { KnownReports } from './known-reports.ts';
 import { domainsOf, type Message, meet, messageFromPack, messageFromState } from './message.ts';
 import { YOUNG_MS } from './message-reviews.ts';
 import type { PackLedger } from './pack-ledger.ts';
@@ -36,6 +37,8 @@ export class Mails {
   readonly #options: MailsOptions;
   readonly #byId = new Map<string, Custody>();
   readonly #timers = new TimerHeap<Custody>();
+  /** Mails with a null reverse-path, which reports have. */
+  readonly #reports = new KnownReports();
   /** In the order in which they were started; the first `#youngHead` are not young any more. */
   #young: (Custody | undefined)[] = [];
   #youngHead = 0;
@@ -52,12 +55,18 @@ export class Mails {
     return this.#byId.get(queueId);
   }
 
+  /** Of a report that is here, or was: its pack, 0 when it has a record of its own; undefined when it is not known. */
+  packOfReport(queueId: string): number | undefined {
+    return this.#byId.get(queueId)?.packSequence ?? this.#reports.packOf(queueId);
+  }
+
   all(): IterableIterator<Custody> {
     return this.#byId.values();
   }
 
   /** A mail that an earlier owner remembered. */
   addState(state: MailState, nowMs: number): void {
+    if (state.nullReversePath) this.#reports.load(state.queueId, 0);
     const message = messageFromState(state, this.#options.interned);
     this.#meet(message, nowMs);
     const custody = newCustody(message, { sequence: 0, entry: 0 }, nowMs);
@@ -73,10 +82,15 @@ export class Mails {
     ledger.add(sequence, entries.length, [...settled]);
     const fresh: Custody[] = [];
     entries.forEach((entry, position) => {
+      const isCopy = entry.nullReversePath && this.#isCopy(entry.queueId, pack, nowMs);
       if (settled.has(position)) return;
       const known = this.#byId.get(entry.queueId);
       if (known !== undefined) {
         this.#metAgain(known, sequence, position);
+        return;
+      }
+      if (isCopy) {
+        ledger.settle(sequence, position);
         return;
       }
       const ref = { stream, sequence, offset: entry.offset, length: entry.length };
@@ -90,6 +104,14 @@ export class Mails {
       fresh.push(custody);
     });
     return fresh;
+  }
+
+  /** Another pack had it before, and it may be settled long ago. */
+  #isCopy(queueId: string, { sequence, isFresh }: ArrivedPack, nowMs: number): boolean {
+    const first = this.#reports.packOf(queueId);
+    if (isFresh) this.#reports.add(queueId, sequence, nowMs);
+    else this.#reports.load(queueId, sequence);
+    return first !== undefined && first !== sequence;
   }
 
   #meet(message: Message, nowMs: number): void {

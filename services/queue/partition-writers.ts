@@ -29,8 +29,8 @@ export interface WritersOptions {
   dispatch: Dispatch;
   settleLog: SettleLog;
   context: QueueContext;
-  /** The pack of a report that was stored when the partition was loaded, by queue id. */
-  knownReport: (queueId: string) => number | undefined;
+  /** Whether we may act for the partition: nobody else may own it by now. */
+  maySay: () => boolean;
   /** Somebody else owns the partition. */
   onFenced: () => void;
 }
@@ -95,13 +95,14 @@ function makeRemember(
   });
 }
 
-function makeReports({ owner, settleLog, context, knownReport }: WritersOptions, salvage: Salvage): Reports {
+function makeReports({ owner, settleLog, context, maySay }: WritersOptions, salvage: Salvage): Reports {
   return new Reports({
     ...context,
     partition: owner.number,
     expireAfterMs: context.policy.expireAfterMs,
     payloadMax: () => context.link.payloadMax,
-    storedReport: (queueId) => owner.mails.get(queueId)?.packSequence ?? knownReport(queueId),
+    maySay,
+    storedReport: (queueId) => owner.mails.packOfReport(queueId),
     onStored: ({ custody, report }, packs) => {
       context.counters.reports.add(packs.length, { report });
       const inPacks = packs.filter((pack) => pack > 0);

@@ -16,9 +16,10 @@ import { type Custody, takeAcks, takeReportPacks } from './custody.ts';
 import { Dispatch, type DispatchOwner } from './dispatch.actor.ts';
 import { dropChunks, notePieces } from './large-mail.ts';
 import { Leases } from './leases.actor.ts';
-import { endMailSpan, startMailSpan } from './mail-span.ts';
+import { routeMail } from './mail-routes.ts';
+import { endMailSpan } from './mail-span.ts';
 import { Mails } from './mails.ts';
-import { type MessageEffect, type MessageInput, type RouteResult, receive } from './message.machine.ts';
+import { type MessageEffect, type MessageInput, receive } from './message.machine.ts';
 import { abandonOutcomeSpans } from './outcome-span.ts';
 import { makeWriters } from './partition-writers.ts';
 import { readAllRecipients, readRecipients } from './recipients-read.ts';
@@ -56,11 +57,9 @@ export class Partition implements DispatchOwner, Leaser {
   #remember!: Remember;
   #reports!: Reports;
   #follower: Follower | undefined;
-  #subscriptions: LinkSubscription[] = [];
+  #outcomes: LinkSubscription | undefined;
   /** What workers said while the partition was being loaded. */
   #early: OutcomeBatch[] = [];
-  /** Packs of the reports that were stored when the partition was loaded, by queue id. */
-  #knownReports: ReadonlyMap<string, number> = new Map();
 
   constructor(number: number, context: QueueContext) {
     this.number = number;
@@ -93,6 +92,11 @@ export class Partition implements DispatchOwner, Leaser {
     return spoolStream(this.number, this.#context.layout);
   }
 
+  /** Else it may have another owner, who knows more: nothing is decided by time alone, and nobody is told anything. */
+  get #isSure(): boolean {
+    return !this.#context.desk.isFrozen(this);
+  }
+
   get isOpen(): boolean {
     return this.phase === 'open';
   }
@@ -119,7 +123,6 @@ export class Partition implements DispatchOwner, Leaser {
   }
 
   #goOn(restored: Restored): void {
-    this.#knownReports = restored.reports;
     for (const record of restored.unreadable) this.#salvage.unreadable(record);
     const source = { ...this.#context, onMissing: this.onContentMissing };
     this.#unheard = new Unheard({
@@ -155,16 +158,14 @@ export class Partition implements DispatchOwner, Leaser {
 
   #subscribe(): void {
     const { link } = this.#context;
-    this.#subscriptions = [
-      listen(link, {
-        subject: subjects.outcome(this.number),
-        wire: OutcomeBatch,
-        onMessage: (batch) => {
-          if (this.phase === 'opening') this.#early.push(batch);
-          else this.#dispatch.heard(batch);
-        },
-      }),
-    ];
+    this.#outcomes = listen(link, {
+      subject: subjects.outcome(this.number),
+      wire: OutcomeBatch,
+      onMessage: (batch) => {
+        if (this.phase === 'opening') this.#early.push(batch);
+        else this.#dispatch.heard(batch);
+      },
+    });
   }
 
   #startWriters(): void {
@@ -173,7 +174,7 @@ export class Partition implements DispatchOwner, Leaser {
       dispatch: this.#dispatch,
       settleLog: this.#settleLog,
       context: this.#context,
-      knownReport: (queueId) => this.#knownReports.get(queueId),
+      maySay: () => this.#isSure && this.#context.hasLease(),
       onFenced: () => this.#drop('another instance owns the partition'),
     });
     this.#checkpoints = checkpoints;
@@ -281,18 +282,9 @@ export class Partition implements DispatchOwner, Leaser {
   }
 
   #resolve(custody: Custody, domains: string[]): void {
-    const { routes, now } = this.#context;
-    startMailSpan(custody, this.#context);
-    const found = new Map<string, RouteResult>();
-    const asker = { trace: custody.spanContext, queueId: custody.message.queueId };
-    const answered = (domain: string, result: RouteResult): void => {
-      found.set(domain, result);
-      if (found.size === domains.length) this.feed(custody, { kind: 'routed', nowMs: now(), routes: found });
-    };
-    for (const domain of domains) {
-      const known = routes.lookUp(domain, asker, answered);
-      if (known !== undefined) answered(domain, known);
-    }
+    routeMail(custody, domains, this.#context, (routes) => {
+      this.feed(custody, { kind: 'routed', nowMs: this.#context.now(), routes });
+    });
   }
 
   /** Makes the job of waiting work, unless the mail moved on meanwhile. */
@@ -313,12 +305,16 @@ export class Partition implements DispatchOwner, Leaser {
   /** Called ten times a second. */
   tick(nowMs: number): void {
     if (this.phase !== 'open') return;
+    if (this.#isSure) this.#look(nowMs);
+    this.#flush();
+  }
+
+  #look(nowMs: number): void {
     for (const custody of this.mails.takeDue(nowMs, WAKE_UPS_PER_TICK)) this.wake(custody);
     for (const custody of this.mails.takeStaying(nowMs, STAYING_PER_TICK)) {
       this.feed(custody, { kind: 'stays', nowMs });
     }
     this.#auditor?.tick(nowMs);
-    this.#flush();
   }
 
   #flush(): void {
@@ -374,7 +370,7 @@ export class Partition implements DispatchOwner, Leaser {
   #drop(reason: string | undefined): void {
     if (this.phase === 'gone') return;
     this.phase = 'gone';
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#outcomes?.unsubscribe();
     void this.#follower?.stop();
     this.#checkpoints?.stop();
     this.#dispatch.drop();

@@ -36,7 +36,10 @@ interface Ack {
   attemptId: string;
 }
 
-export type SharedContext = Omit<QueueContext, 'acknowledge' | 'onGone' | 'liveWorkers' | 'viewIsFresh'>;
+export type SharedContext = Omit<
+  QueueContext,
+  'acknowledge' | 'onGone' | 'liveWorkers' | 'viewIsFresh' | 'hasLease'
+>;
 
 export class Queue {
   readonly partitions = new Map<number, Partition>();
@@ -65,6 +68,7 @@ export class Queue {
       onGone: (partition, reason) => this.#gone(partition, reason),
       liveWorkers: () => this.#workers,
       viewIsFresh: () => this.#viewIsFresh(),
+      hasLease: () => this.hasLease,
     };
     shared.desk.actsWhile(() => this.hasLease);
     shared.link.onReconnected(() => this.#doubt());

@@ -27,6 +27,7 @@ function bench() {
   const setPayloadMax = (octets: number) => {
     payloadMax = octets;
   };
+  const may = { say: true };
   const reports = new Reports({
     partition: 0,
     hostname: 'mx.test',
@@ -43,6 +44,7 @@ function bench() {
     direct: {
       bySequence: async (_, sequence) => (lost.has(sequence) ? { kind: 'missing' } : recordOf(sequence)),
     },
+    maySay: () => may.say,
     storedReport: (queueId) => known.get(queueId),
     onStored: ({ custody }, packs) => stored.push([custody.message.queueId, packs]),
     onMissing: ({ message }) => missing.push(message.queueId),
@@ -52,7 +54,7 @@ function bench() {
     clock.nowMs += afterMs;
     await reports.flush();
   };
-  return { reports, known, records, answers, stored, troubles, missing, lost, setPayloadMax, flush };
+  return { reports, known, records, answers, stored, troubles, missing, lost, setPayloadMax, flush, may };
 }
 
 function frameOf(sequence: number): Buffer {
@@ -108,6 +110,22 @@ describe('reports', () => {
     });
     expect(stored).toEqual([1, 2, 3].map((sequence) => [`00mail${sequence}`, [101]]));
     expect(reports.idle).toBe(true);
+  });
+
+  test('wait while another owner may make them, also those that were being made', async () => {
+    const { reports, records, flush, may } = bench();
+    may.say = false;
+    reports.add(request(1));
+    await flush();
+    expect(records).toHaveLength(0);
+    may.say = true;
+    const making = flush();
+    may.say = false;
+    await making;
+    expect(records).toHaveLength(0);
+    may.say = true;
+    await flush();
+    expect([records.length, reports.idle]).toEqual([1, true]);
   });
 
   test('that may be stored are stored again as they were, whatever came meanwhile', async () => {

@@ -1,7 +1,8 @@
 // Stores delivery status notifications: each is a new mail of the same partition, accepted by us from ourselves.
 //
 // Fails: what cannot be stored is tried again until it is, after a growing pause; the mail stays unsettled until then. A
-// pack that may have been stored is stored again as it was, under the same id, never in another shape. A mail that cannot
+// pack that may have been stored is stored again as it was, under the same id, never in another shape. An owner that may
+// have been replaced stores none; what two owners store all the same is known for a copy (known-reports.ts). A mail that cannot
 // be read now waits by itself; one whose content is gone is told to `onMissing`, and nobody waits for either. A report with no
 // room in a message says less of each reply; a pack that is too big is stored report by report.
 import type { DirectGet } from '#libs/nats/direct-get.ts';
@@ -42,6 +43,8 @@ export interface ReportsOptions {
   payloadMax: () => number;
   now: () => number;
   clock: Pick<SteadyClock, 'now' | 'toWall'>;
+  /** False while the partition may have another owner, which may report the same. */
+  maySay: () => boolean;
   /** The sequence of the pack that has the report with this queue id, when the partition has it. */
   storedReport: (queueId: string) => number | undefined;
   /** All reports of the request are stored, in these packs. */
@@ -112,7 +115,7 @@ export class Reports {
       this.#waiting.push(...this.#unreadable.splice(0));
     }
     const hasWork = this.#waiting.length > 0 || this.#unsure !== undefined;
-    if (this.#round === undefined && hasWork && this.#pause.isOver(nowMs)) {
+    if (this.#round === undefined && hasWork && this.#pause.isOver(nowMs) && this.#options.maySay()) {
       this.#round = this.#run().finally(() => {
         this.#round = undefined;
       });
@@ -196,7 +199,12 @@ export class Reports {
   }
 
   async #store(pack: Pack): Promise<boolean> {
-    const { writer, onTrouble } = this.#options;
+    const { writer, onTrouble, maySay } = this.#options;
+    // It took a while to make it.
+    if (!maySay()) {
+      this.#waiting.unshift(...pack.drafts.map((draft) => draft.part));
+      return false;
+    }
     const stored = await writer.store(pack.record);
     if (stored.kind === 'stored') {
       this.#unsure = undefined;

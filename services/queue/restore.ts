@@ -22,8 +22,6 @@ export interface Restored {
   answers: InflightAnswer[];
   /** Attempts whose outcome is in the stored state of their mail: suffixes by queue id. */
   endedAttempts: ReadonlyMap<string, readonly string[]>;
-  /** Packs of the mails with a null reverse-path, by queue id: reports that were made are among them. */
-  reports: ReadonlyMap<string, number>;
   /** Nobody can say now whom these are for. */
   unread: readonly Custody[];
   /** To be put aside. */
@@ -49,7 +47,7 @@ export async function restore(
   await checkpoints.load();
   const claims = { subject: subjects.owner(owner.number), sequence: owner.epoch, isSettled: false };
   for (const overruled of [claims, ...loaded.overruled]) context.erasure.add(overruled);
-  const reports = addLoaded(loaded, owner.mails, settleLog, context);
+  addLoaded(loaded, owner.mails, settleLog, context);
   // Before anything is adopted: an attempt that is for all recipients must find them.
   const unlisted = [...owner.mails.all()].filter(({ message }) => message.recipients.length === 0);
   const unread = await readAllRecipients(unlisted, context);
@@ -60,7 +58,7 @@ export async function restore(
   const unreadable = loaded.unreadable.filter(
     ({ stream, sequence }) => stream === 'SETTLE' || stream === 'QUEUE' || !isAside(loaded, sequence),
   );
-  return { answers, endedAttempts, reports, unread, unreadable, nextSequence: loaded.nextSequence };
+  return { answers, endedAttempts, unread, unreadable, nextSequence: loaded.nextSequence };
 }
 
 /** A pack that cannot be read and was put aside has a line as a whole. */
@@ -68,14 +66,8 @@ function isAside(loaded: Loaded, sequence: number): boolean {
   return loaded.settled.get(sequence) === 'all';
 }
 
-function addLoaded(
-  loaded: Loaded,
-  mails: Mails,
-  settleLog: SettleLog,
-  context: QueueContext,
-): Map<string, number> {
+function addLoaded(loaded: Loaded, mails: Mails, settleLog: SettleLog, context: QueueContext): void {
   const nowMs = context.now();
-  const reports = new Map<string, number>();
   for (const { sequence, newestPack } of loaded.settleRecords) settleLog.loaded(sequence, newestPack);
   for (const state of loaded.states) mails.addState(state, nowMs);
   for (const { sequence, index, storedAtMs } of loaded.packs) {
@@ -88,7 +80,5 @@ function addLoaded(
     const pack = { sequence, entries: index.entries, settled: all, storedAtMs, isFresh: false };
     const fresh = mails.addPack(pack, nowMs);
     context.counters.started.add(fresh.length);
-    for (const entry of index.entries) if (entry.nullReversePath) reports.set(entry.queueId, sequence);
   }
-  return reports;
 }

@@ -157,6 +157,10 @@ export class SiteDesk {
     if (!this.#frozen.has(leaser)) this.#frozen.set(leaser, []);
   }
 
+  isFrozen(leaser: Leaser): boolean {
+    return this.#frozen.has(leaser);
+  }
+
   thaw(leaser: Leaser): void {
     const parked = this.#frozen.get(leaser);
     if (parked === undefined) return;

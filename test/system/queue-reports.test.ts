@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { framesOf, QueueRig, until } from '#kit/queue-rig.ts';
 import type { FakeWorker } from '#kit/queue-worker.ts';
+import { subjects } from '#libs/nats/layout.ts';
 import type { StoredRecord } from '#libs/nats/reading.ts';
+import type { RecordWriter } from '#libs/nats/records.ts';
 
 jest.setTimeout(60_000);
 
@@ -27,6 +29,24 @@ function reportsIn(packs: StoredRecord[]) {
 async function reports(count: number) {
   await until(async () => reportsIn(await rig.packs()).length >= count);
   return reportsIn(await rig.packs());
+}
+
+/** The next record for this subject is held up before it is sent. */
+function standsStill(writer: RecordWriter, subject: string) {
+  const store = writer.store.bind(writer);
+  const [reached, goneOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let stored: ReturnType<typeof store> | undefined;
+  writer.store = async (record) => {
+    if (record.subject !== subject || stored !== undefined) return store(record);
+    reached.resolve();
+    stored = goneOn.promise.then(() => store(record));
+    return stored;
+  };
+  const now = async () => {
+    goneOn.resolve();
+    expect((await stored)?.kind).toBe('stored');
+  };
+  return { reached: reached.promise, now };
 }
 
 const FROM = 'me@home.example';
@@ -95,6 +115,29 @@ describe('a mail that fails', () => {
     expect(stored).toHaveLength(20);
   });
 
+  test('is not reported again by an owner that was replaced while it stored the report', async () => {
+    worker.decide = (_, site) => (isReport(site) ? 'RELAYED' : 'keep');
+    const first = await rig.openQueue();
+    const [one, other] = await rig.accept([
+      { to: ['a@bad.example'], from: FROM },
+      { to: ['b@bad.example'], from: FROM },
+    ]);
+    // It stands still just before it stores the first report, and goes on when all is over.
+    const goOn = standsStill(first.context.writer, subjects.spool(0));
+    worker.finish(await worker.job(({ queueId }) => queueId === one), 'FAILED');
+    await goOn.reached;
+    first.seemDead();
+    const second = await rig.openQueue();
+    worker.finish(await worker.job(({ queueId }) => queueId === other), 'FAILED');
+    await until(() => worker.taken.filter(({ site }) => isReport(site)).length === 2);
+    await until(() => second.queue.partitions.get(0)!.mails.size === 0);
+    const before = (await rig.packs()).length;
+    await goOn.now();
+    await until(async () => (await rig.packs()).length > before || (await rig.isEmpty()));
+    await until(() => rig.isEmpty());
+    expect(worker.taken.filter(({ site }) => isReport(site))).toHaveLength(2);
+  });
+
   test('in chunks is reported with its header section', async () => {
     worker.decide = (_, site) => (isReport(site) ? 'keep' : 'FAILED');
     await rig.openQueue();
@@ -129,6 +172,23 @@ describe('a mail that cannot be delivered in time', () => {
     expect(report!.text).toContain('Action: failed\r\nStatus: 4.4.7\r\n');
     expect(report!.text).toContain('451 4.3.0 busy');
     await until(async () => (await rig.states()).length === 0);
+  });
+
+  test('is not looked at by an owner that may have been replaced', async () => {
+    await start({ scheduleMs: [30_000] });
+    worker.decide = () => 'DEFERRED';
+    const { queue, desk, context } = await rig.openQueue();
+    await rig.accept([{ to: ['a@busy.example'], from: FROM }]);
+    await until(async () => (await rig.states()).length === 1);
+    const partition = queue.partitions.get(0)!;
+    const [custody] = partition.mails.all();
+    const later = context.now() + 11_000;
+    desk.freeze(partition);
+    partition.tick(later);
+    expect(custody!.message.hasStayed).toBe(false);
+    desk.thaw(partition);
+    partition.tick(later);
+    expect(custody!.message.hasStayed).toBe(true);
   });
 
   test('is reported as failed although its site never takes work', async () => {
