@@ -131,7 +131,7 @@ function signal(patient: Patient, name: NodeJS.Signals): void {
 }
 
 /** As Linux says: T is stopped. */
-function isStopped(pid: number | undefined): boolean {
+export function isStopped(pid: number | undefined): boolean {
   if (pid === undefined) return false;
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
