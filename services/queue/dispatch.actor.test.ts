@@ -203,3 +203,72 @@ describe('Of an attempt in doubt', () => {
     expect([custody.message.phase, counted]).toEqual(['settled', []]);
   });
 });
+
+describe('Of two attempts that earlier owners had sent for one mail', () => {
+  const passed = { ...running, attemptId: 'q.2.9', checkpointed: true };
+  const said = (attemptId: string, kind: OutcomeKind): Outcome => ({
+    ...cut,
+    attemptId,
+    kind,
+    recipients: [],
+    inDoubt: false,
+  });
+
+  test('the one that has passed its checkpoint is waited for, whatever the other one says', () => {
+    expect([dispatch.adopt('w1', running), dispatch.adopt('w2', passed)]).toEqual([true, true]);
+    expect(cancelled).toEqual([ID]);
+    for (const kind of [OutcomeKind.RETURNED, OutcomeKind.DEFERRED, OutcomeKind.FAILED]) {
+      if (dispatch.attempts.get(ID) === undefined) dispatch.adopt('w1', { ...running, checkpointed: true });
+      hear('w1', { outcomes: [said(ID, kind)] });
+      expect([dispatch.attempts.get(ID), phases()]).toEqual([
+        undefined,
+        ['attempting false', 'attempting false'],
+      ]);
+    }
+    hear('w2', { outcomes: [said(passed.attemptId, OutcomeKind.RELAYED)] });
+    expect([custody.message.phase, counted]).toEqual(['settled', []]);
+  });
+
+  test('the one that has not passed is refused, when the other one was adopted first', () => {
+    expect([dispatch.adopt('w2', passed), dispatch.adopt('w1', running)]).toEqual([true, false]);
+    dispatch.refuse('w1', running);
+    expect([cancelled, counted]).toEqual([[ID], []]);
+  });
+
+  test('the last one that comes back unsent leaves the mail to be tried', () => {
+    for (const one of [passed, { ...running, checkpointed: true }]) dispatch.adopt('w', one);
+    for (const id of [ID, passed.attemptId]) hear('w', { outcomes: [said(id, OutcomeKind.RETURNED)] });
+    expect(phases()).toEqual(['routing false', 'routing false']);
+  });
+
+  test('the other one is counted as soon as one has delivered, when both have passed', () => {
+    for (const one of [passed, { ...running, checkpointed: true }]) dispatch.adopt('w', one);
+    hear('w', { outcomes: [said(ID, OutcomeKind.RELAYED)] });
+    expect(counted).toEqual([passed.attemptId]);
+    hear('w', { outcomes: [said(passed.attemptId, OutcomeKind.RELAYED)] });
+    expect(counted).toEqual([passed.attemptId]);
+  });
+
+  test('the other one is in doubt alone when its worker dies, and is not repeated while the first is out', () => {
+    for (const one of [passed, { ...running, checkpointed: true }]) dispatch.adopt('w', one);
+    dispatch.lost(dispatch.attempts.get(ID)!);
+    expect([counted, phases()]).toEqual([[ID], ['attempting false', 'attempting false']]);
+  });
+
+  test('one whose mail has its fate already is counted, when it has passed', () => {
+    dispatch.adopt('w2', passed);
+    hear('w2', { outcomes: [said(passed.attemptId, OutcomeKind.RELAYED)] });
+    const late = { ...running, checkpointed: true };
+    expect(dispatch.adopt('w1', late)).toBe(false);
+    dispatch.refuse('w1', late);
+    expect([cancelled, counted]).toEqual([[ID], [ID]]);
+  });
+});
+
+test('A late word that settles a mail counts the attempt that is out for it and has passed its checkpoint', () => {
+  dispatch.adopt('w', { ...running, checkpointed: true });
+  hear('other', {
+    outcomes: [{ ...cut, attemptId: 'q.7.8', kind: OutcomeKind.RELAYED, recipients: [], inDoubt: false }],
+  });
+  expect([custody.message.phase, counted]).toEqual(['settled', [ID]]);
+});

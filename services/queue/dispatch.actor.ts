@@ -5,7 +5,6 @@
 // is counted as in doubt. What is acted on is acknowledged only when it is stored, and when it is stored that its checkpoint means
 // nothing any more.
 
-import { attemptIdOf } from '#libs/mail/attempt-id.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import {
   type InflightAttempt,
@@ -22,18 +21,17 @@ import type { QueueContext } from './context.ts';
 import type { Custody, PendingAck } from './custody.ts';
 import { doubtfulPositions } from './doubt.ts';
 import { hasPassed } from './inflight.ts';
-import { dispatchMailSpan, dueAtMsOf, traceOfAttempt } from './mail-span.ts';
+import { Jobs } from './jobs.ts';
 import type { MessageInput } from './message.machine.ts';
 import { isInDoubt, knownOf, NOBODY_TOLD, resultsOf } from './outcome-results.ts';
 import { noteNextAttempt, startOutcomeSpan } from './outcome-span.ts';
 import type { PositionResult } from './recipient-steps.ts';
+import { Rivals } from './rivals.ts';
 import { SecondCopies } from './second-copies.ts';
 import type { WorkItem } from './site-desk.actor.ts';
 
 /** Work that waited for its site longer than this is routed again before it is sent. */
 const REROUTE_AFTER_MS = 600_000;
-/** A worker that cannot start a job within this gives it back. */
-const START_WITHIN_MS = 300_000;
 
 /** The owner, as far as its attempts are concerned. */
 export interface DispatchOwner {
@@ -59,19 +57,21 @@ export class Dispatch {
   readonly #context: QueueContext;
   readonly #checkpoints: () => AttemptCheckpoints;
   readonly #secondCopies: SecondCopies;
-  #attemptCount = 0;
+  readonly #rivals = new Rivals(this.attempts);
+  readonly #jobs: Jobs;
 
   /** The checkpoints are there as soon as the partition is claimed. */
   constructor(owner: DispatchOwner, context: QueueContext, checkpoints: () => AttemptCheckpoints) {
     this.#owner = owner;
     this.#context = context;
     this.#checkpoints = checkpoints;
+    this.#jobs = new Jobs(owner, context);
     this.#secondCopies = new SecondCopies({ ...context, owner });
   }
 
   /** Number of the last attempt that was leased. */
   get attemptCount(): number {
-    return this.#attemptCount;
+    return this.#jobs.count;
   }
 
   /** Makes the job of waiting work, unless the mail moved on meanwhile. */
@@ -89,7 +89,7 @@ export class Dispatch {
       return undefined;
     }
     this.#owner.feed(custody, { kind: 'dispatched', positions });
-    const job = this.#job(custody, positions, site.key, nowMs);
+    const job = this.#jobs.make(custody, { positions, siteKey: site.key, nowMs });
     const base = { custody, positions, siteKey: site.key, sentAtMs: nowMs, worker: '' };
     const origin = { kind: 'leased', site, job } as const;
     this.attempts.add({
@@ -102,28 +102,6 @@ export class Dispatch {
     return job;
   }
 
-  #job(custody: Custody, positions: readonly number[], siteKey: string, nowMs: number): Job {
-    const { number, epoch } = this.#owner;
-    const { message } = custody;
-    const { attempts } = message.recipients[positions[0]!]!;
-    const dueAtMs = dueAtMsOf(message, positions, nowMs);
-    dispatchMailSpan(custody, { siteKey, attempt: attempts + 1, nowMs, dueAtMs });
-    return {
-      attemptId: this.#nextId(custody),
-      queueId: message.queueId,
-      partition: number,
-      epoch,
-      ref: message.ref,
-      recipients: positions.length === message.recipients.length ? [] : [...positions],
-      startByMs: this.#context.clock.toWall(nowMs + START_WITHIN_MS),
-      startWithinMs: START_WITHIN_MS,
-      attempts,
-      acceptedAtMs: message.acceptedAtMs,
-      dueAtMs: this.#context.clock.toWall(dueAtMs),
-      ...traceOfAttempt(custody, attempts, nowMs, this.#context.sameTraceWindowMs),
-    };
-  }
-
   /**
    * The job of an attempt that nobody accepted, to be sent again: under a new id. The first one may still come to a worker, and what
    * that one says of it, or passes, must not be taken for a word about this one.
@@ -132,31 +110,27 @@ export class Dispatch {
     const { custody, id } = attempt;
     this.attempts.remove(id);
     this.#secondCopies.lost(id);
-    const job = {
-      ...origin.job,
-      attemptId: this.#nextId(custody),
-      ref: custody.message.ref,
-      startByMs: this.#context.clock.toWall(nowMs + START_WITHIN_MS),
-    };
+    const job = this.#jobs.again(origin.job, custody, nowMs);
     this.attempts.add({ ...attempt, id: job.attemptId, origin: { ...origin, job }, sentAtMs: nowMs });
     return job;
   }
 
-  #nextId({ message }: Custody): string {
-    this.#attemptCount += 1;
-    const { epoch } = this.#owner;
-    return attemptIdOf({ queueId: message.queueId, number: this.#attemptCount, epoch });
-  }
-
-  /** An attempt that a worker has from an earlier owner; false when it is not wanted: its recipients have their fates. */
+  /**
+   * An attempt that a worker has from an earlier owner; false when it is not wanted: its recipients have their fates, or another one is
+   * out for them. One that has passed its checkpoint is always wanted, and stops those that have not.
+   */
   adopt(worker: string, running: InflightAttempt): boolean {
     if (this.attempts.get(running.attemptId) !== undefined) return true;
     const custody = this.#owner.find(running.queueId);
     const recipients = custody?.message.recipients ?? [];
     const asked = running.recipients.length > 0 ? running.recipients : [...recipients.keys()];
-    const positions = asked.filter((position) => recipients[position]?.phase === 'waiting');
+    const checkpointed = this.#mayHaveSent(running);
+    const inPhase = (phase: string) => asked.filter((position) => recipients[position]?.phase === phase);
+    const [free, taken] = [inPhase('waiting'), checkpointed ? inPhase('attempting') : []];
+    const positions = [...free, ...taken];
     if (custody === undefined || positions.length === 0) return false;
-    this.#owner.feed(custody, { kind: 'adopted', positions, siteKey: running.siteKey });
+    if (taken.length > 0) this.#joins(custody);
+    this.#owner.feed(custody, { kind: 'adopted', positions: free, siteKey: running.siteKey });
     this.attempts.add({
       id: running.attemptId,
       custody,
@@ -165,11 +139,28 @@ export class Dispatch {
       origin: { kind: 'adopted' },
       sentAtMs: this.#context.now(),
       worker,
-      // Behind our fence nothing else of an earlier owner was stored.
-      checkpointed: hasPassed(running) || this.#checkpoints().ledger.get(running.attemptId) !== undefined,
+      checkpointed,
       finished: false,
     });
     return true;
+  }
+
+  /** It is not wanted; whether it has passed its checkpoint, and so may deliver all the same, is counted. */
+  refuse(worker: string, running: InflightAttempt): void {
+    if (this.#mayHaveSent(running)) this.#secondCopies.count(running.attemptId);
+    this.cancel(worker, running.attemptId);
+  }
+
+  /** Behind our fence nothing else of an earlier owner was stored. */
+  #mayHaveSent(running: InflightAttempt): boolean {
+    return hasPassed(running) || this.#checkpoints().ledger.get(running.attemptId) !== undefined;
+  }
+
+  /** One more is out, whose final dot may have been sent. */
+  #joins(custody: Custody): void {
+    this.#rivals.share(custody);
+    for (const { worker, id, checkpointed } of this.#rivals.of(custody))
+      if (!checkpointed && worker !== '') this.cancel(worker, id);
   }
 
   /** Its checkpoint was left open by an earlier owner, and nobody has it: it may have delivered. */
@@ -228,11 +219,12 @@ export class Dispatch {
       this.#lose(attempt, worker, knownOf(outcome, this.#context.interned));
       return;
     }
-    const { custody, positions, origin } = attempt;
-    const results = resultsOf(outcome, positions, this.#context.interned);
+    const { custody, origin } = attempt;
+    const results = resultsOf(outcome, attempt.positions, this.#context.interned);
     this.#leaveSite(attempt, results !== 'returned');
     if (results === 'returned') {
       const site = origin.kind === 'leased' ? origin.site : undefined;
+      const positions = this.#rivals.alone(attempt);
       this.acknowledge([{ worker, attemptId: attempt.id }]);
       this.#owner.feed(custody, { kind: 'returned', nowMs, positions, site });
       // A mail that was moved meanwhile is sent with its new place.
@@ -244,7 +236,13 @@ export class Dispatch {
       this.#secondCopies.delivered(attempt.id, results, custody);
       for (const { result } of results) this.#context.counters.outcomes.count(result);
       const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
-      this.#learn(custody, { worker, attemptId: attempt.id, span }, { kind: 'outcome', nowMs, results });
+      const believed = this.#rivals.believed(attempt, results);
+      if (this.#rivals.isShared(custody)) this.#countOvertaken(custody, believed, attempt);
+      this.#learn(
+        custody,
+        { worker, attemptId: attempt.id, span },
+        { kind: 'outcome', nowMs, results: believed },
+      );
     }
   }
 
@@ -263,6 +261,7 @@ export class Dispatch {
     else if (results === 'in doubt') this.#lateDoubt(custody, ack, { asked, outcome });
     else {
       const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
+      this.#countOvertaken(custody, results);
       this.#learn(custody, { ...ack, span }, { kind: 'late', nowMs, results });
     }
     if (custody !== undefined) this.#cancelRivals(custody);
@@ -285,11 +284,16 @@ export class Dispatch {
     });
   }
 
+  /** Now, and not when they say so: that may be to a next owner, for which the mail is over. */
+  #countOvertaken(custody: Custody, results: readonly PositionResult[], but?: Attempt): void {
+    for (const id of this.#rivals.overtaken(custody, results, but)) this.#secondCopies.count(id);
+  }
+
   /** Attempts that are out for nobody any more are stopped, if they have not passed their checkpoint. */
   #cancelRivals(custody: Custody): void {
     const { recipients } = custody.message;
-    for (const attempt of this.attempts.unfinished()) {
-      if (attempt.custody !== custody || attempt.worker === '' || attempt.checkpointed) continue;
+    for (const attempt of this.#rivals.of(custody)) {
+      if (attempt.worker === '' || attempt.checkpointed) continue;
       const isWanted = attempt.positions.some((position) => {
         const { phase, inDoubt } = recipients[position]!;
         return phase === 'attempting' && !(inDoubt && this.#context.policy.inDoubt === 'hold');
@@ -335,7 +339,8 @@ export class Dispatch {
   /** `worker` waits to hear that it was acted on; nobody when it is "". `known`: what was said to some recipients all the same. */
   #lose(attempt: Attempt, worker: string, known: readonly PositionResult[]): void {
     const { now, policy } = this.#context;
-    const { custody, id, positions, checkpointed, origin } = attempt;
+    const { custody, id, checkpointed, origin } = attempt;
+    const positions = this.#rivals.alone(attempt);
     this.#leaveSite(attempt, false);
     if (checkpointed) this.#secondCopies.count(id);
     else this.#secondCopies.lost(id);

@@ -21,6 +21,9 @@ export interface PositionResult {
   reply: Reply;
 }
 
+export const isDelivery = (result: RecipientResult): boolean =>
+  result === 'delivered' || result === 'relayed';
+
 /** A deferral waits for its next attempt; anything else is a fate. */
 export function applyResult(
   message: Message,

@@ -6,7 +6,7 @@
 import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
 import type { Custody } from './custody.ts';
 import { GivenUp } from './given-up.ts';
-import type { PositionResult } from './recipient-steps.ts';
+import { isDelivery, type PositionResult } from './recipient-steps.ts';
 
 export interface SecondCopiesOptions {
   owner: { readonly epoch: number };
@@ -83,5 +83,3 @@ export class SecondCopies {
     return partsOfAttemptId(attemptId).epoch < this.#options.owner.epoch;
   }
 }
-
-const isDelivery = (result: PositionResult['result']) => result === 'delivered' || result === 'relayed';

@@ -83,12 +83,12 @@ export class Unheard {
     const adopted: string[] = [];
     for (const one of running) {
       this.#told.add(one.attemptId);
-      if (!dispatch.adopt(worker, one)) dispatch.cancel(worker, one.attemptId);
+      if (!dispatch.adopt(worker, one)) dispatch.refuse(worker, one);
       else if (!hasPassed(one)) adopted.push(one.attemptId);
     }
     for (const { attemptId, queueId, jobRecipients } of unacknowledged) {
       this.#told.add(attemptId);
-      const over = { attemptId, queueId, recipients: jobRecipients, siteKey: '', checkpointed: true };
+      const over = { attemptId, queueId, recipients: jobRecipients, siteKey: '', checkpointed: false };
       dispatch.adopt(worker, over);
     }
     for (let from = 0; from < adopted.length; from += IDS_MAX) {
