@@ -38,7 +38,8 @@ export function madeAtMsOf(queueId: string): number {
   return isQueueId(queueId) ? Number.parseInt(time, 36) : Number.NaN;
 }
 
-function isQueueId(text: string): boolean {
+/** True when it looks like one of ours. */
+export function isQueueId(text: string): boolean {
   return /^[0-9a-z]{20}$/.test(text);
 }
 

@@ -1,8 +1,9 @@
 // Reads single records: those that stay as they are from any replica, and from the leader when that one does not have it (yet);
 // the last one of a subject from the leader alone, since a replica may lag behind.
 //
-// Fails: `missing` when the leader does not have it; `unavailable` when JetStream does not answer in time.
+// Fails: `missing` when the leader does not have it, or no stream can; `unavailable` when JetStream does not answer in time.
 import { callApi } from './api.ts';
+import { isToken } from './layout.ts';
 import type { Link, RecordAnswer } from './link.ts';
 
 export interface StoredRecord {
@@ -39,6 +40,7 @@ export class DirectGet {
 
   /** The record with this sequence; `unavailable` when it is not read within so many milliseconds. */
   async bySequence(stream: string, sequence: number, withinMs = BY_SEQUENCE_MS): Promise<Got> {
+    if (!isToken(stream) || sequence < 1) return MISSING;
     const [subject, payload] = [`$JS.API.DIRECT.GET.${stream}`, Buffer.from(`{"seq":${sequence}}`)];
     const untilMs = performance.now() + withinMs;
     const timeoutMs = () => Math.min(TRY_MS, Math.max(1, untilMs - performance.now()));

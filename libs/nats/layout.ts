@@ -62,3 +62,13 @@ export const subjects = {
   /** Whose mail is traced; the last record has every rule. */
   traceRules: 'rules.traces',
 };
+
+/** True for a text that can stand between two dots of a subject, and means only itself there. */
+export function isToken(text: string): boolean {
+  return /^[^\s.*>]+$/.test(text);
+}
+
+/** True for the name of a stream that can hold mail: whatever else a record names is not there, and never will be. */
+export function isMailStream(name: string): boolean {
+  return /^(SPOOL|STORE)_\d{1,4}$/.test(name);
+}

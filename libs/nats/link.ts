@@ -1,27 +1,24 @@
-// The connection of one service instance to NATS: publish, subscribe, ask. The only file that knows the client library.
+// The connection of one service instance to NATS: publish, subscribe, ask.
 // Answers come to one inbox of our own and are matched by number: no promise, timer or header object per question.
 //
 // Fails: what is published while disconnected is lost (`connected` tells); questions that were open when the connection
 // was lost are answered `timeout` at once, since their answers cannot arrive any more. What is larger than the server takes is not
 // sent: `false`, or `too-big`; who watches (`onOversized`) hears of each.
 import { randomBytes } from 'node:crypto';
-import { type Msg, type NatsConnection, headers as newHeaders, type Subscription } from '@nats-io/nats-core';
+import {
+  errors,
+  type Msg,
+  type NatsConnection,
+  headers as newHeaders,
+  type PublishOptions,
+  type Subscription,
+} from '@nats-io/nats-core';
 import { type DialOptions, dial } from './dial.ts';
 import { Followers } from './followers.ts';
+import { type Incoming, type IncomingRecord, NatsRecord } from './incoming.ts';
 import { headerOctets } from './payload.ts';
 
-/** A message as a subscriber sees it; `reply` is '' when nobody waits for an answer. */
-export interface Incoming {
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly reply: string;
-}
-
-/** A message with what JetStream adds: a status (404, 100, ...; 0 for none) and headers. */
-export interface IncomingRecord extends Incoming {
-  readonly status: number;
-  header(name: string): string | undefined;
-}
+export type { Incoming, IncomingRecord } from './incoming.ts';
 
 export interface LinkSubscription {
   /** Hears nothing more from now on, not even what is on its way. */
@@ -30,7 +27,7 @@ export interface LinkSubscription {
   drain(): Promise<void>;
 }
 
-/** No answer: nobody listens, none came in time, or the question is larger than the server takes. */
+/** No answer: nobody listens (or can: the subject is none), none came in time, or the question is larger than the server takes. */
 export type NoAnswer = { kind: 'nobody' } | { kind: 'timeout' } | { kind: 'too-big' };
 export type Answer = { kind: 'answer'; data: Uint8Array } | NoAnswer;
 export type RecordAnswer = { kind: 'answer'; record: IncomingRecord } | NoAnswer;
@@ -61,31 +58,7 @@ const SWEEP_MS = 100;
 const NO_RESPONDERS = 503;
 const SAME_WORDS_AFTER_MS = 10_000;
 const SAID_MAX = 1000;
-
-class NatsRecord implements IncomingRecord {
-  readonly #message: Msg;
-
-  constructor(message: Msg) {
-    this.#message = message;
-  }
-
-  get subject(): string {
-    return this.#message.subject;
-  }
-  get data(): Uint8Array {
-    return this.#message.data;
-  }
-  get reply(): string {
-    return this.#message.reply ?? '';
-  }
-  get status(): number {
-    return this.#message.headers?.code ?? 0;
-  }
-  header(name: string): string | undefined {
-    const headers = this.#message.headers;
-    return headers?.has(name) ? headers.get(name) : undefined;
-  }
-}
+const SUBJECT_SHOWN_MAX = 60;
 
 export class Link {
   /** Those that this process has of streams, and cannot read. */
@@ -138,12 +111,11 @@ export class Link {
 
   /**
    * Sends a message; it is in the socket by the next event-loop turn, or lost when disconnected. False when it cannot be sent: it is
-   * larger than the server takes, or the link is closed.
+   * larger than the server takes, its subject is none, or the link is closed.
    */
   publish(subject: string, payload: Uint8Array): boolean {
     if (this.#connection.isClosed() || !this.#fits(subject, payload.length)) return false;
-    this.#connection.publish(subject, payload);
-    return true;
+    return this.#send(subject, payload);
   }
 
   subscribe(
@@ -187,16 +159,17 @@ export class Link {
     const number = ++this.#questions;
     this.#open.set(number, { deadlineMs: performance.now() + question.timeoutMs, onAnswer });
     const reply = `${this.#answers}.${number.toString(36)}`;
-    if (headers === undefined) this.#connection.publish(question.subject, question.payload, { reply });
-    else this.#connection.publish(question.subject, question.payload, { reply, headers: headersOf(headers) });
+    const options = headers === undefined ? { reply } : { reply, headers: headersOf(headers) };
+    if (this.#send(question.subject, question.payload, options)) return;
+    this.#open.delete(number);
+    onAnswer({ kind: 'nobody' });
   }
 
   /** Publishes with headers, without an answer; false as of `publish`. */
   publishRecord(subject: string, payload: Uint8Array, headers: Readonly<Record<string, string>>): boolean {
     const octets = octetsOf(payload, headers);
     if (this.#connection.isClosed() || !this.#fits(subject, octets)) return false;
-    this.#connection.publish(subject, payload, { headers: headersOf(headers) });
-    return true;
+    return this.#send(subject, payload, { headers: headersOf(headers) });
   }
 
   /** Like ask, as a promise. */
@@ -240,7 +213,7 @@ export class Link {
       if (!this.#connected || this.#connection.isClosed()) return finish();
       if (!this.#fits(subject, payload.length)) return finish();
       this.#open.set(number, open);
-      this.#connection.publish(subject, payload, { reply: `${this.#answers}.${number.toString(36)}` });
+      this.#send(subject, payload, { reply: `${this.#answers}.${number.toString(36)}` });
     });
   }
 
@@ -294,6 +267,18 @@ export class Link {
         else subscription.unsubscribe();
       },
     };
+  }
+
+  /** False for a subject that is none: it was made of words that somebody sent, and ends nothing but itself. */
+  #send(subject: string, payload: Uint8Array, options?: PublishOptions): boolean {
+    try {
+      this.#connection.publish(subject, payload, options);
+      return true;
+    } catch (error) {
+      if (!(error instanceof errors.InvalidSubjectError)) throw error;
+      this.#sayOnce(`error: nothing can be sent to ${JSON.stringify(subject.slice(0, SUBJECT_SHOWN_MAX))}`);
+      return false;
+    }
   }
 
   #fits(subject: string, octets: number): boolean {

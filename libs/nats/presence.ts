@@ -14,7 +14,7 @@
 import { Presence as PresenceMessage } from '#proto/postrider/v1/job.ts';
 import { type ClockOffset, OffsetEstimate } from './clock-skew.ts';
 import { listen, type Wire } from './decoding.ts';
-import { subjects } from './layout.ts';
+import { isToken, subjects } from './layout.ts';
 import type { Link, LinkSubscription } from './link.ts';
 
 /** A live instance, ourselves included; `holds` is a bitmap of what it owns. */
@@ -72,7 +72,7 @@ function heartbeatOf(service: string): Wire<PresenceMessage> {
     ...PresenceMessage,
     flawOf: (message) => {
       if (message.service !== service) return `service "${message.service.slice(0, NAME_MAX)}"`;
-      const isName = message.instance !== '' && message.instance.length <= NAME_MAX;
+      const isName = isToken(message.instance) && message.instance.length <= NAME_MAX;
       return isName && message.holds.length <= HOLDS_OCTETS_MAX ? undefined : 'no instance';
     },
   };

@@ -69,7 +69,7 @@ describe('The index', () => {
 
   test('survives the header', () => {
     const entry = {
-      queueId: 'q',
+      queueId: '00abcdefghijklmnopqr',
       offset: 1,
       length: 2,
       acceptedAtMs: 3,
@@ -79,5 +79,33 @@ describe('The index', () => {
       trace: undefined,
     };
     expect(decodeIndex(encodeIndex({ entries: [entry] }))).toEqual({ entries: [entry] });
+  });
+
+  const MAIL = {
+    queueId: '00abcdefghijklmnopqr',
+    offset: 0,
+    length: 1,
+    acceptedAtMs: 1,
+    domains: [{ domain: 'x', count: 1 }],
+    nullReversePath: false,
+    size: 1,
+    trace: undefined,
+  };
+
+  test.each(['', '*', '>', 'a b', 'a.b', '00ABCDEFGHIJKLMNOPQR', '00abcdefghijklmnopqr\r\n'])(
+    'of a mail that is called %j is none: its name would be a part of subjects',
+    (queueId) => {
+      expect(() => decodeIndex(encodeIndex({ entries: [MAIL, { ...MAIL, queueId }] }))).toThrow(RangeError);
+    },
+  );
+
+  test('of more recipients than there can be is none, before any of them is made', () => {
+    const run = (count: number) => ({ domain: 'x', count });
+    const read = (...mails: number[][]) =>
+      decodeIndex(encodeIndex({ entries: mails.map((counts) => ({ ...MAIL, domains: counts.map(run) })) }));
+    expect(() => read([4_294_967_295])).toThrow('4294967295 recipients of one mail');
+    expect(() => read([60_000, 60_000])).toThrow('120000 recipients of one mail');
+    expect(() => read(...Array(11).fill([100_000]))).toThrow('1100000 recipients in one pack');
+    expect(read([50_000], [50_000]).entries).toHaveLength(2);
   });
 });

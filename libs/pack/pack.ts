@@ -1,6 +1,7 @@
 // The octets of packs: frames of mails one after the other, and the index that travels in the record's header. Pure.
 import { domainOf } from '#libs/mail/address.ts';
-import { type DomainRun, Envelope, PackIndex } from '#proto/postrider/v1/mail.ts';
+import { isQueueId } from '#libs/mail/queue-id.ts';
+import { type DomainRun, Envelope, type PackEntry, PackIndex } from '#proto/postrider/v1/mail.ts';
 
 /** One mail: a frame is `uint32 big endian length of Envelope | Envelope | prepended | data`. */
 export interface Frame {
@@ -63,7 +64,24 @@ export function encodeIndex(index: PackIndex): string {
   return Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString('base64');
 }
 
-/** The index in the text of a header. Throws on nonsense. */
+/** More recipients than a mail, or all mails of a pack, can have: each costs memory as soon as the index is read. */
+export const RECIPIENTS_MAX = 100_000;
+const PACK_RECIPIENTS_MAX = 1_000_000;
+
+/** The index in the text of a header. Throws on nonsense, and on what no mail can be. */
 export function decodeIndex(header: string): PackIndex {
-  return PackIndex.decode(Buffer.from(header, 'base64'));
+  const index = PackIndex.decode(Buffer.from(header, 'base64'));
+  let all = 0;
+  for (const entry of index.entries) all += recipientsIn(entry);
+  if (all > PACK_RECIPIENTS_MAX) throw new RangeError(`${all} recipients in one pack`);
+  return index;
+}
+
+/** Throws a RangeError for what cannot be: an id becomes a part of subjects, and so many recipients are made as are counted. */
+function recipientsIn({ queueId, domains }: PackEntry): number {
+  if (!isQueueId(queueId)) throw new RangeError('a mail without a queue id');
+  let recipients = 0;
+  for (const { count } of domains) recipients += count;
+  if (recipients > RECIPIENTS_MAX) throw new RangeError(`${recipients} recipients of one mail`);
+  return recipients;
 }

@@ -3,7 +3,7 @@
 //
 // Fails: a message that is not what it should be is dropped (libs/nats/decoding.ts says so); its sender repeats it.
 import { listen, readMessage, readParts, type Wire } from '#libs/nats/decoding.ts';
-import { subjects } from '#libs/nats/layout.ts';
+import { isMailStream, subjects } from '#libs/nats/layout.ts';
 import type { Incoming, Link, LinkSubscription } from '#libs/nats/link.ts';
 import { gatheredMax } from '#libs/nats/payload.ts';
 import {
@@ -43,9 +43,10 @@ const JOBS: Wire<JobBatch> = {
   flawOf: ({ site }) => (site === undefined ? 'jobs for no site' : undefined),
 };
 
-/** What nobody could carry out is no job; those that came with it are. */
-function flawOfJob({ attemptId, queueId, ref }: Job): string | undefined {
-  const isWhole = attemptId !== '' && queueId !== '' && ref !== undefined;
+/** What nobody could carry out, or whose outcome nobody would hear, is no job; those that came with it are. */
+function flawOfJob({ attemptId, queueId, ref, partition }: Job, partitions: number): string | undefined {
+  if (partition >= partitions) return `a job of partition ${partition}`;
+  const isWhole = attemptId !== '' && queueId !== '' && ref !== undefined && isMailStream(ref.stream);
   return isWhole ? undefined : 'a job without an attempt, a mail or a place of it';
 }
 
@@ -118,7 +119,8 @@ export class Intake {
   jobs(message: Incoming): void {
     const batch = readMessage(JOBS, message.data, message.subject);
     if (batch === undefined) return;
-    this.#take(batch, readParts(batch.jobs, flawOfJob, message));
+    const flawOf = (job: Job) => flawOfJob(job, this.#options.partitions);
+    this.#take(batch, readParts(batch.jobs, flawOf, message));
   }
 
   checkpointed(attemptId: string): void {

@@ -4,13 +4,13 @@
 // Fails: a worker that does not answer in time, or not wholly, or nothing that can be read, is not among the answers; who asks decides
 // what that means.
 import { readMessage, type Wire } from '#libs/nats/decoding.ts';
-import { subjects } from '#libs/nats/layout.ts';
+import { isToken, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { InflightAnswer, type InflightAttempt, InflightRequest } from '#proto/postrider/v1/job.ts';
 
 const ANSWER: Wire<InflightAnswer> = {
   ...InflightAnswer,
-  flawOf: ({ worker }) => (worker === '' ? 'nobody answers' : undefined),
+  flawOf: ({ worker }) => (isToken(worker) ? undefined : 'nobody answers'),
 };
 
 const INFLIGHT_WAIT_MS = 2000;

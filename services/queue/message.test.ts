@@ -53,7 +53,7 @@ const recipient: fc.Arbitrary<Recipient> = fc.oneof(
   }),
 ) as fc.Arbitrary<Recipient>;
 const message: fc.Arbitrary<Message> = fc.record({
-  queueId: fc.string(),
+  queueId: fc.constantFrom('00abcdefghijklmnopqr', '1zzzzzzzzzzzzzzzzzzz'),
   acceptedAtMs: fc.nat(),
   nullReversePath: fc.boolean(),
   size: fc.nat(),
@@ -70,7 +70,8 @@ describe('a mail that rests', () => {
     fc.assert(
       fc.property(message, (before) => {
         const { payload, headers } = encodeState(stateOf(before, asItIs));
-        const record = { data: payload, header: (name: string) => headers?.[name] };
+        const subject = `queue.1.m.${before.queueId}`;
+        const record = { subject, data: payload, header: (name: string) => headers?.[name] };
         const after = messageFromState(decodeState(record), new Interned());
         const expected = structuredClone(before);
         // When a held recipient would have been due means nothing.
@@ -101,7 +102,7 @@ describe('a mail that is active', () => {
 function newMessage(domains: string[], trace = TRACE): Message {
   const place = { offset: 0, length: 100 };
   const entry = {
-    queueId: 'q',
+    queueId: '00abcdefghijklmnopqr',
     ...place,
     acceptedAtMs: 5,
     domains: [],
@@ -125,7 +126,11 @@ describe('the state of a mail with very many recipients', () => {
   const readBack = (state: MailState) => {
     const { payload, headers } = encodeState(state);
     expect(payload.length).toBeLessThan(1_000_000);
-    return decodeState({ data: payload, header: (name) => headers?.[name] });
+    return decodeState({
+      subject: `queue.1.m.${state.queueId}`,
+      data: payload,
+      header: (name) => headers?.[name],
+    });
   };
 
   test('is deflated and comes back whole', () => {

@@ -3,8 +3,8 @@
 //
 // Fails: a refused fence, or a claim that is not ours any more, ends the ownership (`onGone`); nothing is written after
 // that. Outcomes are acknowledged only when what they changed is stored, so the next owner hears them again.
-import { listen } from '#libs/nats/decoding.ts';
-import { spoolStream, subjects } from '#libs/nats/layout.ts';
+import { listen, type Wire } from '#libs/nats/decoding.ts';
+import { isToken, spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { LinkSubscription } from '#libs/nats/link.ts';
 import { Follower, type StoredRecord } from '#libs/nats/reading.ts';
 import { type Job, OutcomeBatch } from '#proto/postrider/v1/job.ts';
@@ -38,6 +38,12 @@ const STAYING_PER_TICK = 1000;
 const READ_AGAIN_MS = 5000;
 const CLOSE_WITHIN_MS = 5000;
 const CLOSE_CHECK_MS = 10;
+
+/** Nobody could be answered. */
+const OUTCOMES: Wire<OutcomeBatch> = {
+  ...OutcomeBatch,
+  flawOf: ({ worker }) => (isToken(worker) ? undefined : 'outcomes of nobody'),
+};
 
 export type PartitionPhase = 'opening' | 'open' | 'closing' | 'gone';
 
@@ -160,7 +166,7 @@ export class Partition implements DispatchOwner, Leaser {
     const { link } = this.#context;
     this.#outcomes = listen(link, {
       subject: subjects.outcome(this.number),
-      wire: OutcomeBatch,
+      wire: OUTCOMES,
       onMessage: (batch) => {
         if (this.phase === 'opening') this.#early.push(batch);
         else this.#dispatch.heard(batch);

@@ -50,7 +50,7 @@ export class QuarantineDesk implements QuarantineAdminCalls {
     const records: AsideRecord[] = [];
     const query = { stream: QUARANTINE_STREAM, subject: 'quarantine.*', headersOnly: true };
     await readAll(this.#link, query, (record) => {
-      records.push(asideOf(record, Number(record.header('Nats-Msg-Size') ?? 0)));
+      records.push(asideOf(record, numberIn(record.header('Nats-Msg-Size'))));
     });
     return records;
   }
@@ -76,11 +76,17 @@ function asideOf(record: StoredRecord, size: number): AsideRecord {
   return {
     number: record.sequence,
     stream: header(ASIDE.stream),
-    sequence: Number(header(ASIDE.sequence)),
+    sequence: numberIn(header(ASIDE.sequence)),
     subject: header(ASIDE.subject),
     why: header(ASIDE.why),
-    asideAtMs: Number(header(ASIDE.atMs)),
+    asideAtMs: numberIn(header(ASIDE.atMs)),
     size,
     data: Buffer.alloc(0),
   };
+}
+
+/** Somebody else may have put a record here, with whatever headers; 0 for what is no number. */
+function numberIn(header: string | undefined): number {
+  const number = Number(header ?? '');
+  return Number.isSafeInteger(number) && number > 0 ? number : 0;
 }

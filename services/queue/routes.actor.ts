@@ -19,6 +19,8 @@ const CACHE_MAX = 100_000;
 const WAITERS_PER_TURN = 5000;
 /** Shortest time that an answer is kept: a resolver that forbids it must not be asked once per mail. */
 const KEPT_MS_MIN = 1000;
+/** `dns.ttlMax` can be no longer: what is to be kept for longer was not said by a resolver. */
+const KEPT_MS_MAX = 7 * 86_400_000;
 
 interface Cached {
   result: RouteResult;
@@ -122,7 +124,7 @@ export class Routes {
     const result = route === undefined ? NO_ROUTE : resultOf(route);
     if (this.#cache.size >= CACHE_MAX) this.#cache.delete(this.#cache.keys().next().value!);
     this.#cache.delete(domain);
-    this.#cache.set(domain, { result, untilMs: this.#now() + Math.max(KEPT_MS_MIN, route?.ttlMs ?? 0) });
+    this.#cache.set(domain, { result, untilMs: this.#now() + keptMsOf(route) });
     const waiters = this.#waiting.get(domain) ?? [];
     this.#waiting.delete(domain);
     this.#tell(waiters, domain, result);
@@ -134,4 +136,8 @@ export class Routes {
     if (waiters.length <= WAITERS_PER_TURN) return;
     setImmediate(() => this.#tell(waiters.slice(WAITERS_PER_TURN), domain, result));
   }
+}
+
+function keptMsOf(route: Route | undefined): number {
+  return Math.min(KEPT_MS_MAX, Math.max(KEPT_MS_MIN, route?.ttlMs ?? 0));
 }

@@ -212,6 +212,21 @@ describe('the desk', () => {
     expect(desk.find(SITE.key)).toBeUndefined();
   });
 
+  test.each([
+    { suspendedForMs: Number.MAX_SAFE_INTEGER, suspendedUntilMs: 0 },
+    { suspendedForMs: undefined, suspendedUntilMs: Number.MAX_SAFE_INTEGER },
+  ])('tries a site again some day, whatever was said of it (%j)', async (said) => {
+    const { desk, sent, clock, item } = bench();
+    desk.enqueue(SITE, item(1));
+    desk.status({ siteKey: SITE.key, window: 4_294_967_295, reason: undefined, ...said }, 0);
+    await nextTurn();
+    expect(sent).toEqual([]);
+    clock.nowMs = 2 * 86_400_000;
+    desk.sweep(clock.nowMs);
+    await nextTurn();
+    expect(sent).toHaveLength(1);
+  });
+
   test('counts what could be done now: many small sites whole, a hot one up to its limit, a suspended one not', async () => {
     const { desk, item } = bench();
     for (let n = 0; n < 300; n++) desk.enqueue(siteOf(`small ${n % 100}`), item(n));

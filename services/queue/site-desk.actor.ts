@@ -28,6 +28,9 @@ const FORGET_AFTER_MS = 600_000;
 /** Bounds of a suspension whose end is a time by another machine's clock. */
 const SUSPENSION_MS_MIN = 1000;
 const SUSPENSION_MS_MAX = 900_000;
+/** No worker suspends a site for longer (`delivery.backoffMax` and its jitter), nor has room for more of its jobs: what says so is wrong. */
+const SUSPENDED_FOR_MS_MAX = 36 * 3_600_000;
+const WINDOW_MAX = 1_000_000;
 /** Items of one site looked at in one turn: a long line of them must not stop the others. */
 const LOOKS_PER_TURN = 1000;
 /** A job, and each recipient that it lists, octets: at most. */
@@ -113,7 +116,7 @@ export class SiteDesk {
     const { window, reason } = status;
     this.#feed(desk, {
       kind: 'status',
-      window,
+      window: Math.min(WINDOW_MAX, window),
       suspendedForMs: suspensionOf(status, Date.now()),
       reason,
       nowMs,
@@ -322,6 +325,7 @@ function endOfBatch(jobs: readonly Job[], from: number, octetsMax: number): numb
  * no more is believed than any worker's suspension may last.
  */
 function suspensionOf({ suspendedForMs, suspendedUntilMs }: SiteStatus, wallMs: number): number {
-  if (suspendedForMs !== undefined || suspendedUntilMs === 0) return suspendedForMs ?? 0;
+  if (suspendedForMs !== undefined) return Math.min(SUSPENDED_FOR_MS_MAX, suspendedForMs);
+  if (suspendedUntilMs === 0) return 0;
   return Math.max(SUSPENSION_MS_MIN, Math.min(SUSPENSION_MS_MAX, suspendedUntilMs - wallMs));
 }

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { PAYLOAD_OCTETS_MIN, recipientRoom, recordMax } from '#libs/nats/payload.ts';
-import { type MailState, RecipientPhase, type RecipientState } from '#proto/postrider/v1/mail.ts';
+import {
+  MailState,
+  PackIndex,
+  RecipientPhase,
+  type RecipientState,
+  SettleBatch,
+} from '#proto/postrider/v1/mail.ts';
 import { decodeState, encodeState } from './state-record.ts';
 
 /** A domain of so many octets that no deflating makes much shorter: five bits of chance in each. */
@@ -28,6 +34,8 @@ function recipientOf(i: number, octets: number): RecipientState {
     reported: i % 5 === 0,
   };
 }
+
+const SUBJECT = 'queue.0.m.00abcdefghijklmnopqr';
 
 function stateWith(recipients: RecipientState[]): MailState {
   return {
@@ -61,7 +69,7 @@ describe('The state of a mail', () => {
         const state = stateWith(Array.from({ length: count }, (_, i) => recipientOf(i, octets)));
         const { payload, headers } = encodeState(state, recordMax(payloadMax));
         expect(payload.length).toBeLessThanOrEqual(recordMax(payloadMax));
-        const back = decodeState({ data: payload, header: (name) => headers?.[name] });
+        const back = decodeState({ subject: SUBJECT, data: payload, header: (name) => headers?.[name] });
         expect(back.recipients.map(factsOf)).toEqual(state.recipients.map(factsOf));
       },
     );
@@ -70,6 +78,33 @@ describe('The state of a mail', () => {
   test('keeps its words when they fit, whatever the server takes', () => {
     const state = stateWith(Array.from({ length: 1000 }, (_, i) => recipientOf(i, 20)));
     const { payload, headers } = encodeState(state, recordMax(PAYLOAD_OCTETS_MIN));
-    expect(decodeState({ data: payload, header: (name) => headers?.[name] })).toEqual(state);
+    expect(decodeState({ subject: SUBJECT, data: payload, header: (name) => headers?.[name] })).toEqual(
+      state,
+    );
+  });
+
+  test.each<[string, string, Partial<MailState>]>([
+    ['of another mail than its subject says', 'queue.0.m.00abcdefghijklmnopqs', {}],
+    ['of no mail', 'queue.0.m.', { queueId: '' }],
+    ['of a pattern of mails', 'queue.0.m.*', { queueId: '*' }],
+    ['of an id that makes no subject', 'queue.0.m.a b', { queueId: 'a b' }],
+    ['without a place', SUBJECT, { ref: undefined }],
+    ['with a place that is none', SUBJECT, { ref: { stream: 'a b', sequence: 1, offset: 0, length: 1 } }],
+    ['with a place elsewhere', SUBJECT, { ref: { stream: 'QUEUE', sequence: 1, offset: 0, length: 1 } }],
+    [
+      'of more recipients than a mail can have',
+      SUBJECT,
+      { recipients: Array(100_001).fill(recipientOf(0, 3)) },
+    ],
+  ])('%s is not read', (_, subject, other) => {
+    const data = MailState.encode({ ...stateWith([recipientOf(0, 3)]), ...other }).finish();
+    expect(() => decodeState({ subject, data, header: () => undefined })).toThrow(RangeError);
+  });
+
+  test('that another kind of record is taken for is not read', () => {
+    const data = PackIndex.encode({ entries: [] }).finish();
+    const batch = SettleBatch.encode({ packs: [{ sequence: 1, entries: [2] }] }).finish();
+    for (const octets of [data, batch, Buffer.from('{}')])
+      expect(() => decodeState({ subject: SUBJECT, data: octets, header: () => undefined })).toThrow();
   });
 });

@@ -2,7 +2,10 @@
 // words when even that is too much: those of replies, then the names of sites. So it always fits in one record: the domains of
 // its recipients are what is left, and they are a part of an envelope that had room in a pack. Pure.
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { isQueueId } from '#libs/mail/queue-id.ts';
+import { isMailStream } from '#libs/nats/layout.ts';
 import { PAYLOAD_OCTETS_MIN, recordMax } from '#libs/nats/payload.ts';
+import { RECIPIENTS_MAX } from '#libs/pack/pack.ts';
 import { MailState } from '#proto/postrider/v1/mail.ts';
 
 /** Smaller ones are not worth the time. */
@@ -41,14 +44,27 @@ function deflated(plain: Uint8Array): StateRecord {
   return { payload: deflateRawSync(plain, { level: LEVEL }), headers: { [ENCODING]: DEFLATE } };
 }
 
-/** Throws when the record is not what `encodeState` makes. */
+/** Throws when the record is not what `encodeState` makes of the state of a mail, stored as what it says it is. */
 export function decodeState(record: {
+  subject: string;
   data: Uint8Array;
   header(name: string): string | undefined;
 }): MailState {
   const isDeflated = record.header(ENCODING) === DEFLATE;
-  if (!isDeflated) return MailState.decode(record.data);
-  return MailState.decode(inflateRawSync(record.data, { maxOutputLength: STATE_OCTETS_MAX }));
+  const octets = isDeflated
+    ? inflateRawSync(record.data, { maxOutputLength: STATE_OCTETS_MAX })
+    : record.data;
+  const state = MailState.decode(octets);
+  const flaw = flawOf(state, record.subject);
+  if (flaw !== undefined) throw new RangeError(flaw);
+  return state;
+}
+
+/** Why nobody could act on it. What says that it is another mail would never be removed. */
+function flawOf({ queueId, ref, recipients }: MailState, subject: string): string | undefined {
+  if (!isQueueId(queueId) || !subject.endsWith(`.${queueId}`)) return 'it is not of the mail of its subject';
+  if (ref === undefined || !isMailStream(ref.stream)) return 'it does not say where the mail is';
+  return recipients.length > RECIPIENTS_MAX ? `${recipients.length} recipients` : undefined;
 }
 
 /** What is lost is for people only: the text of the last reply, and who said it. */

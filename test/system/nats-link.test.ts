@@ -170,6 +170,23 @@ describe('Several servers', () => {
   });
 });
 
+describe('A subject that is none', () => {
+  test.each(['', 'outcome-ack.a b', 'outcome-ack.a\r\nPING', 'queue.0.m.\t'])(
+    '(%j) is sent nothing, with a word, and everything else goes on',
+    async (subject) => {
+      const nats = await server('');
+      const said: string[] = [];
+      const link = await open({ url: nats.url, onStatus: (words) => said.push(words) });
+      expect(link.publish(subject, Buffer.from('x'))).toBe(false);
+      expect(link.publishRecord(subject, Buffer.from('x'), { 'Nats-Msg-Id': '1' })).toBe(false);
+      expect(await link.request(subject, Buffer.from('x'), 1000)).toEqual({ kind: 'nobody' });
+      expect(await link.scatter(subject, Buffer.from('x'), { expected: 1, timeoutMs: 200 })).toEqual([]);
+      expect(said).toEqual([`error: nothing can be sent to ${JSON.stringify(subject)}`]);
+      expect(await works(link)).toBe(true);
+    },
+  );
+});
+
 describe('A service', () => {
   test(
     'that NATS refuses, or that cannot read a file, ends after half a minute and says why',

@@ -6,7 +6,8 @@ import { LoadSender } from '#kit/load-sender.ts';
 import { LoadSink } from '#kit/load-sink-process.ts';
 import { subjects } from '#libs/nats/layout.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
-import { Presence } from '#proto/postrider/v1/job.ts';
+import { JobBatch, OutcomeBatch, OutcomeKind, Presence } from '#proto/postrider/v1/job.ts';
+import { Transport } from '#proto/postrider/v1/route.ts';
 
 const SERVICES = ['ingress', 'queue', 'resolver', 'delivery'] as const;
 const PARTITIONS = 8;
@@ -34,6 +35,46 @@ const NONSENSE: readonly Uint8Array[] = [
   heartbeatOf('queue', ''),
 ];
 
+const MAIL = '00abcdefghijklmnopqr';
+
+/** Messages of the right kind that say what cannot be: they would be acted on. */
+function impossible(subject: string): Uint8Array[] {
+  const kind = subject.split('.', 1)[0];
+  if (kind === 'outcome') {
+    const outcome = { attemptId: `${MAIL}.1.1`, queueId: MAIL, reply: undefined, recipients: [], tls: '' };
+    const outcomes = [{ ...outcome, kind: OutcomeKind.RELAYED, jobRecipients: [4_294_967_295] }];
+    return ['', 'a b', 'a\r\nb', '>'].map((worker) =>
+      OutcomeBatch.encode({ worker, accepted: ['x'], outcomes, sites: [] }).finish(),
+    );
+  }
+  if (kind !== 'deliver') return [];
+  const host = { name: '\0', port: 70_000, addresses: ['127.0.0.1', 'nowhere'], unixPath: '' };
+  const site = { key: 'smtp:nobody:25', transport: Transport.SMTP, hosts: [host], maildir: '' };
+  const job = {
+    attemptId: `${MAIL}.1.1`,
+    queueId: MAIL,
+    epoch: 1,
+    recipients: [4_294_967_295],
+    startByMs: 0,
+    startWithinMs: 1000,
+    attempts: 0,
+    ownTrace: false,
+    trace: undefined,
+  };
+  const jobs = [
+    { partition: 0, stream: 'a b' },
+    { partition: 0, stream: '' },
+    { partition: 0, stream: '>' },
+    { partition: 1_000_000_000, stream: 'SPOOL_0' },
+    { partition: 0, stream: 'SPOOL_0' },
+  ];
+  return jobs.map(({ partition, stream }, i) => {
+    const ref = { stream, sequence: 1_000_000, offset: 4_294_967_295, length: 4_294_967_295 };
+    const one = { ...job, attemptId: `${MAIL}.${i}.1`, partition, ref };
+    return JobBatch.encode({ site, jobs: [one], owner: 'nobody', clockMs: 0 }).finish();
+  });
+}
+
 function subjectsHeard(workers: readonly string[]): string[] {
   const numbers = [...Array(PARTITIONS).keys()];
   return [
@@ -50,7 +91,9 @@ function subjectsHeard(workers: readonly string[]): string[] {
 
 async function disturb(link: Link, workers: readonly string[]): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
-    for (const subject of subjectsHeard(workers)) for (const data of NONSENSE) link.publish(subject, data);
+    for (const subject of subjectsHeard(workers)) {
+      for (const data of [...NONSENSE, ...impossible(subject)]) link.publish(subject, data);
+    }
     await link.askRecord({ subject: subjects.traceRules, payload: NONSENSE[0]!, timeoutMs: 2000 });
     await pause(500);
   }
