@@ -70,7 +70,7 @@ export async function provisionAll(
   const found = await retried(() => inspectAll(link));
   if (found.kind === 'again') throw new ProvisionError(found.reason);
   const results: Provisioned[] = [];
-  for (const step of planOf(streamsOf(layout), found.result, { allowShrink })) {
+  for (const step of planOf(streamsOf(layout), found.result, { allowShrink, nowMs: Date.now() })) {
     const done = await retried(() => perform(link, step, options));
     const { stream } = step;
     const result: Provisioned =
@@ -201,6 +201,7 @@ async function meanwhileMade(
   const info = await inspect(link, stream);
   if (info.kind !== 'ok') return AWAY;
   const { allowShrink = false } = options;
+  // Where its numbers begin is not compared.
   return perform(link, stepOf(config, info.value, { allowShrink }), options);
 }
 

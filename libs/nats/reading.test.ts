@@ -38,7 +38,10 @@ class ScriptedLink implements ReadingLink {
     const asked = JSON.parse(Buffer.from(payload).toString()) as { config: { opt_start_seq: number } };
     this.starts.push(asked.config.opt_start_seq);
     const pending = this.#lives.shift()!(new Push(this.#hear));
-    return { kind: 'answer', data: Buffer.from(JSON.stringify({ num_pending: pending })) };
+    return {
+      kind: 'answer',
+      data: Buffer.from(JSON.stringify({ num_pending: pending })),
+    };
   }
 
   #lastRecord(): Buffer {

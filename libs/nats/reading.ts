@@ -47,6 +47,12 @@ let consumers = 0;
 /** `pending`: records that it has to read now. */
 type Created = { kind: 'made'; pending: number } | { kind: 'failed'; why: string };
 
+interface StreamInfo {
+  /** When it was made. */
+  created: string;
+  state: { last_seq: number };
+}
+
 function whyNot(answer: Exclude<ApiAnswer<unknown>, { kind: 'ok' }>): string {
   if (answer.kind === 'unavailable') return 'JetStream does not answer';
   const { code, err_code: number = code, description = 'refused' } = answer.error;
@@ -192,11 +198,16 @@ function storedRecordOf(record: IncomingRecord, { sequence, storedAtMs }: Place)
   };
 }
 
-/** Hears every record from `fromSequence` on, until it is stopped. */
+/**
+ * Hears every record from `fromSequence` on, until it is stopped. A stream that ends before what was heard of it began anew: then all
+ * that it has is heard, or `onAnew` is called instead, once.
+ */
 export class Follower {
   readonly #link: Link;
   readonly #query: ReadQuery;
   readonly #onRecord: (record: StoredRecord) => void;
+  readonly #onAnew: (() => void) | undefined;
+  #streamMade: string | undefined;
   #next: number;
   #consumer: PushConsumer | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -205,10 +216,11 @@ export class Follower {
   #state: 'idle' | 'making' | 'reading' | 'stopped' = 'idle';
   readonly #stopHearing: () => void;
 
-  constructor(link: Link, query: ReadQuery, onRecord: (record: StoredRecord) => void) {
+  constructor(link: Link, query: ReadQuery, onRecord: (record: StoredRecord) => void, onAnew?: () => void) {
     this.#link = link;
     this.#query = query;
     this.#onRecord = onRecord;
+    this.#onAnew = onAnew;
     this.#next = query.fromSequence ?? 1;
     this.#stopHearing = link.onReconnected(() => this.#again());
   }
@@ -243,6 +255,14 @@ export class Follower {
 
   async #make(): Promise<void> {
     this.#state = 'making';
+    const isAnew = await this.#isAnew();
+    if (this.#now() === 'stopped') return;
+    if (isAnew && this.#onAnew !== undefined) {
+      void this.stop();
+      this.#onAnew();
+      return;
+    }
+    if (isAnew) this.#next = 1;
     const consumer = new PushConsumer(this.#link, this.#query, FOLLOWER_HEARTBEAT_MS, {
       onRecord: (record) => {
         // On a copy that lags behind, a consumer starts before what it was asked for.
@@ -263,6 +283,17 @@ export class Follower {
     else this.#link.followers.failed(this, `${this.#query.subject} of ${this.#query.stream}`, created.why);
     this.#tries = created.kind === 'made' ? 0 : this.#tries + 1;
     this.#state = created.kind === 'made' ? 'reading' : 'idle';
+  }
+
+  /** A consumer would wait in silence for the number that comes next. A copy may lag behind; the leader, which is asked, does not. */
+  async #isAnew(): Promise<boolean> {
+    const call = `STREAM.INFO.${this.#query.stream}`;
+    const info = await callApi<StreamInfo>(this.#link, call, undefined, CREATE_WAIT_MS);
+    if (info.kind !== 'ok') return false;
+    const { created, state } = info.value;
+    const before = this.#streamMade;
+    this.#streamMade = created;
+    return (before !== undefined && before !== created) || state.last_seq + 1 < this.#next;
   }
 
   /** As a call: the state may have changed while we waited. */

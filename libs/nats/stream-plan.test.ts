@@ -4,6 +4,7 @@ import { type StreamConfig, streamsOf } from './streams.ts';
 
 const layout = { partitions: 4, spoolStreams: 2, replicas: 1, spoolSizeMax: 1000 };
 const wanted = streamsOf(layout);
+const NOW_MS = Date.UTC(2026, 10, 27);
 const spool = wanted.find(({ name }) => name === 'SPOOL_1')!;
 
 /** All streams as `from` says, with these laid over by name. */
@@ -20,11 +21,18 @@ function there(
 }
 
 /** What the plan does, by stream. */
-function kinds(found: ReadonlyMap<string, Found>, options = { allowShrink: false }): Record<string, string> {
+function kinds(
+  found: ReadonlyMap<string, Found>,
+  options = { allowShrink: false, nowMs: NOW_MS },
+): Record<string, string> {
   return Object.fromEntries(planOf(wanted, found, options).map(({ stream, kind }) => [stream, kind]));
 }
 
-const reasonOf = (found: ReadonlyMap<string, Found>, stream: string, options = { allowShrink: false }) => {
+const reasonOf = (
+  found: ReadonlyMap<string, Found>,
+  stream: string,
+  options = { allowShrink: false, nowMs: NOW_MS },
+) => {
   const step = planOf(wanted, found, options).find((one) => one.stream === stream);
   return step?.kind === 'refuse' ? step.reason : step?.kind;
 };
@@ -39,9 +47,29 @@ describe('A plan', () => {
     expect(new Set(Object.values(kinds(new Map())))).toEqual(new Set(['make']));
   });
 
+  test('makes one anew whose numbers never meant anything else, beside others; the first ones count from 1', () => {
+    const found = there();
+    found.delete('SPOOL_1');
+    const madeAt = (nowMs: number) => {
+      const step = planOf(wanted, found, { allowShrink: false, nowMs }).find(({ kind }) => kind === 'make')!;
+      return (step as { config: StreamConfig }).config.first_seq as number;
+    };
+    // Behind a thousand records in each millisecond since.
+    expect(madeAt(NOW_MS + 1) - madeAt(NOW_MS)).toBe(1000);
+    expect(madeAt(Date.UTC(2200, 0))).toBeLessThan(Number.MAX_SAFE_INTEGER);
+    // A machine whose clock was never set.
+    expect(madeAt(0)).toBeUndefined();
+    const first = planOf(wanted, new Map(), { allowShrink: false, nowMs: NOW_MS });
+    expect(first.filter((step) => 'config' in step && 'first_seq' in step.config)).toEqual([]);
+    const started = there({ SPOOL_1: { config: { first_seq: madeAt(NOW_MS) } } });
+    expect(kinds(started).SPOOL_1).toBe('leave');
+  });
+
   test('changes only what is different, and keeps what it knows nothing of', () => {
     const found = there({ SPOOL_1: { config: { max_bytes: 10, description: 'ours' } } });
-    const step = planOf(wanted, found, { allowShrink: false }).find(({ stream }) => stream === 'SPOOL_1');
+    const step = planOf(wanted, found, { allowShrink: false, nowMs: NOW_MS }).find(
+      ({ stream }) => stream === 'SPOOL_1',
+    );
     expect(step).toMatchObject({
       kind: 'change',
       config: { max_bytes: 1000, description: 'ours' },
@@ -54,8 +82,10 @@ describe('A plan', () => {
     const half = there({ SPOOL_1: { config: { max_bytes: 2000 }, bytes: 1000 } });
     const words = 'max_bytes (nats.spoolSizeMax): have 2000 octets, want 1000 octets';
     expect(reasonOf(half, 'SPOOL_1')).toBe(`it would shrink: ${words}`);
-    expect(reasonOf(half, 'SPOOL_1', { allowShrink: true })).toBe('change');
-    expect(reasonOf(full, 'SPOOL_1', { allowShrink: true })).toBe(`1001 octets are stored: ${words}`);
+    expect(reasonOf(half, 'SPOOL_1', { allowShrink: true, nowMs: NOW_MS })).toBe('change');
+    expect(reasonOf(full, 'SPOOL_1', { allowShrink: true, nowMs: NOW_MS })).toBe(
+      `1001 octets are stored: ${words}`,
+    );
   });
 
   test('does not let one that would shrink keep others from growing', () => {
@@ -65,7 +95,7 @@ describe('A plan', () => {
 
   test('shortens no age, even with leave', () => {
     const found = there({ SETTLE: { config: { duplicate_window: 900e9 } } });
-    expect(reasonOf(found, 'SETTLE', { allowShrink: true })).toBe(
+    expect(reasonOf(found, 'SETTLE', { allowShrink: true, nowMs: NOW_MS })).toBe(
       'it would keep records for a shorter time: duplicate_window: have 900 s, want 600 s',
     );
   });
@@ -75,17 +105,19 @@ describe('A plan', () => {
     found.delete('QUEUE');
     const [spoolKind, queueKind] = [kinds(found).SPOOL_0, kinds(found).QUEUE];
     expect([spoolKind, queueKind]).toEqual(['refuse', 'forgo']);
-    expect(reasonOf(found, 'SPOOL_0', { allowShrink: true })).toContain(
+    expect(reasonOf(found, 'SPOOL_0', { allowShrink: true, nowMs: NOW_MS })).toContain(
       'have spool.0, spool.3, want spool.0, spool.2',
     );
-    expect(reasonOf(found, 'SPOOL_2', { allowShrink: true })).toBe(
+    expect(reasonOf(found, 'SPOOL_2', { allowShrink: true, nowMs: NOW_MS })).toBe(
       'nats.spoolStreams, fixed for the life of the data: have 3 or more, want 2; it holds 7 records',
     );
   });
 
   test('makes anew what is worth little when it cannot become what is wanted', () => {
     const more = there({}, streamsOf({ ...layout, replicas: 3 }));
-    const step = planOf(wanted, more, { allowShrink: true }).find(({ stream }) => stream === 'CHECKPOINTS');
+    const step = planOf(wanted, more, { allowShrink: true, nowMs: NOW_MS }).find(
+      ({ stream }) => stream === 'CHECKPOINTS',
+    );
     expect(step).toMatchObject({ kind: 'remake', config: { storage: 'file', persist_mode: 'async' } });
     const other = there({ SETTLE: { config: { storage: 'memory' } } });
     expect(kinds(other)).toMatchObject({ SETTLE: 'refuse', CHECKPOINTS: 'leave' });

@@ -25,6 +25,21 @@ export type Step = { stream: string } & (
 export interface PlanOptions {
   /** Lets max_bytes, when what is stored fits, and replicas become less. */
   allowShrink: boolean;
+  /** By the wall clock. */
+  nowMs: number;
+}
+
+const NUMBERS_FROM_MS = Date.UTC(2020, 0);
+const NUMBERS_PER_MS = 1000;
+
+/**
+ * Where the numbers of a stream begin that is missing beside others, perhaps since somebody deleted it: others know records of the
+ * one before by number (lines of packs, places of mails, epochs of owners), and none of those may ever mean another record. More
+ * records than that are stored by no stream.
+ */
+function firstNumber(nowMs: number): { first_seq?: number } {
+  const number = (nowMs - NUMBERS_FROM_MS) * NUMBERS_PER_MS;
+  return number > 1 ? { first_seq: number } : {};
 }
 
 /** One step for each stream that is wanted, in order, and one for each that a smaller layout would leave behind. */
@@ -33,7 +48,11 @@ export function planOf(
   found: ReadonlyMap<string, Found>,
   options: PlanOptions,
 ): Step[] {
-  const steps = wanted.map((config) => stepOf(config, found.get(config.name), options));
+  const steps = wanted.map((config) => {
+    const step = stepOf(config, found.get(config.name), options);
+    const isAnew = step.kind === 'remake' || (step.kind === 'make' && found.size > 0);
+    return isAnew ? { ...step, config: { ...config, ...firstNumber(options.nowMs) } } : step;
+  });
   const names = new Set(wanted.map(({ name }) => name));
   const spoolStreams = [...names].filter((name) => name.startsWith('SPOOL_')).length;
   for (const [stream, { state }] of found) {
@@ -53,7 +72,11 @@ function forgone(step: Step): Step {
 }
 
 /** What is to be done about one, whatever the others need. */
-export function stepOf(wanted: StreamConfig, found: Found | undefined, { allowShrink }: PlanOptions): Step {
+export function stepOf(
+  wanted: StreamConfig,
+  found: Found | undefined,
+  { allowShrink }: Pick<PlanOptions, 'allowShrink'>,
+): Step {
   const stream = wanted.name;
   if (found === undefined) return { stream, kind: 'make', config: wanted };
   const { changes, shrinking, shorter, unfit } = compare(wanted, found.config);

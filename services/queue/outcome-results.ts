@@ -1,9 +1,17 @@
 // Reads what a worker says of an attempt as one result per recipient of the job. Pure.
-import { type Outcome, OutcomeKind } from '#proto/postrider/v1/job.ts';
+import type { Wire } from '#libs/nats/decoding.ts';
+import { isToken } from '#libs/nats/layout.ts';
+import { type Outcome, OutcomeBatch, OutcomeKind } from '#proto/postrider/v1/job.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
 import type { Interned } from './interned.ts';
 import { NO_REPLY } from './message.ts';
 import type { PositionResult, RecipientResult } from './recipient-steps.ts';
+
+/** What workers tell. Nobody could be answered who has no name. */
+export const OUTCOMES: Wire<OutcomeBatch> = {
+  ...OutcomeBatch,
+  flawOf: ({ worker }) => (isToken(worker) ? undefined : 'outcomes of nobody'),
+};
 
 const RESULT_OF: Record<number, RecipientResult> = {
   [OutcomeKind.DELIVERED]: 'delivered',

@@ -3,11 +3,11 @@
 //
 // Fails: a refused fence, or a claim that is not ours any more, ends the ownership (`onGone`); nothing is written after
 // that. Outcomes are acknowledged only when what they changed is stored, so the next owner hears them again.
-import { listen, type Wire } from '#libs/nats/decoding.ts';
-import { isToken, spoolStream, subjects } from '#libs/nats/layout.ts';
+import { listen } from '#libs/nats/decoding.ts';
+import { spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { LinkSubscription } from '#libs/nats/link.ts';
-import { Follower, type StoredRecord } from '#libs/nats/reading.ts';
-import { type Job, OutcomeBatch } from '#proto/postrider/v1/job.ts';
+import type { Follower, StoredRecord } from '#libs/nats/reading.ts';
+import type { Job, OutcomeBatch } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import { Auditor } from './auditor.actor.ts';
 import type { Checkpoints } from './checkpoints.actor.ts';
@@ -20,6 +20,7 @@ import { routeMail } from './mail-routes.ts';
 import { endMailSpan } from './mail-span.ts';
 import { Mails } from './mails.ts';
 import { type MessageEffect, type MessageInput, receive } from './message.machine.ts';
+import { OUTCOMES } from './outcome-results.ts';
 import { abandonOutcomeSpans } from './outcome-span.ts';
 import { makeWriters } from './partition-writers.ts';
 import { readAllRecipients, readRecipients } from './recipients-read.ts';
@@ -30,6 +31,7 @@ import { longestWaitMs } from './retry.ts';
 import type { Salvage } from './salvage.actor.ts';
 import { SettleLog } from './settle-log.actor.ts';
 import type { Leaser, WorkItem } from './site-desk.actor.ts';
+import { spoolFollower } from './spool-follower.ts';
 import { claim, isStillOwner } from './takeover.ts';
 import { Unheard } from './unheard.actor.ts';
 
@@ -38,12 +40,6 @@ const STAYING_PER_TICK = 1000;
 const READ_AGAIN_MS = 5000;
 const CLOSE_WITHIN_MS = 5000;
 const CLOSE_CHECK_MS = 10;
-
-/** Nobody could be answered. */
-const OUTCOMES: Wire<OutcomeBatch> = {
-  ...OutcomeBatch,
-  flawOf: ({ worker }) => (isToken(worker) ? undefined : 'outcomes of nobody'),
-};
 
 export type PartitionPhase = 'opening' | 'open' | 'closing' | 'gone';
 
@@ -153,13 +149,14 @@ export class Partition implements DispatchOwner, Leaser {
     });
     this.#unheard.begin(restored.answers, this.#early.splice(0), this.mails.all());
     for (const custody of this.mails.all()) this.leavesPack(custody);
-    const query = {
+    this.#follower = spoolFollower({
+      ...this.#context,
+      owner: this,
       stream: this.#stream,
-      subject: subjects.spool(this.number),
-      headersOnly: true,
       fromSequence: restored.nextSequence,
-    };
-    this.#follower = new Follower(this.#context.link, query, (record) => this.#arrived(record));
+      onPack: (record) => this.#arrived(record),
+      onAnew: (reason) => this.#drop(reason),
+    });
   }
 
   #subscribe(): void {
