@@ -71,14 +71,14 @@ describe('A worker that is asked what is in flight', () => {
 
   test('is waited for, whoever else answers: one that is not known, or that answers again and again', async () => {
     const { asker } = workersThatSay(
-      ['stranger', 'a', 'a', 'stranger', 'other stranger', 'b', 'too late'].map((one) =>
+      ['stranger', 'a', 'a', 'stranger', 'other-stranger', 'b', 'too late'].map((one) =>
         encoded(answer(one, [`of ${one}`])),
       ),
     );
     expect(Object.keys(idsBy(await askInflight(asker, OWNER, TWO)))).toEqual([
       'stranger',
       'a',
-      'other stranger',
+      'other-stranger',
       'b',
     ]);
   });
