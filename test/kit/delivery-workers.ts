@@ -7,7 +7,7 @@ import { provision } from '#libs/nats/provision.ts';
 import { startTelemetry, type Telemetry } from '#libs/telemetry/telemetry.ts';
 import { type Site, Transport } from '#proto/postrider/v1/route.ts';
 import { Delivery } from '../../services/delivery/delivery.actor.ts';
-import { DeliveryOwner } from './delivery-owner.ts';
+import { DeliveryOwner, until } from './delivery-owner.ts';
 import { type NatsOptions, type NatsServer, startNats } from './nats-server.ts';
 import { type SinkOptions, type SmtpSink, startSmtpSink } from './smtp-sink.ts';
 
@@ -46,9 +46,9 @@ export class DeliveryWorkers {
   }
 
   /** An owner with a newer epoch than those before. */
-  owner(): DeliveryOwner {
+  owner(partition = 0): DeliveryOwner {
     this.#epoch += 1;
-    return new DeliveryOwner({ link: this.#link, layout, shards: SHARDS, epoch: this.#epoch });
+    return new DeliveryOwner({ link: this.#link, layout, shards: SHARDS, partition, epoch: this.#epoch });
   }
 
   /** The next owner's epoch, when the test has raised its owner's by itself. */
@@ -89,6 +89,13 @@ export class DeliveryWorkers {
     const sink = await startSmtpSink(options);
     this.#sinks.push(sink);
     return sink;
+  }
+
+  /** The nats-server that was killed, with its streams: those in memory are new. */
+  async restartNats(): Promise<void> {
+    await this.nats.restart();
+    await until(() => this.#link.connected);
+    await provision(this.#link, layout);
   }
 
   /** A site that nobody used before, at one port of this machine. */
