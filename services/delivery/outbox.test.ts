@@ -33,6 +33,29 @@ function outcome(attemptId: string, recipients = 0): Outcome {
 }
 
 describe('the outbox', () => {
+  test.each([
+    ['half of a pair', 'a\ud800b', 'a\ufffdb'],
+    ['nothing but zeros', '\0\0', '\0\0'],
+    ['octets of no charset', '\xff\xfe\x80', '\xff\xfe\x80'],
+    ['characters of four octets', '\u{1f4e7}', '\u{1f4e7}'],
+  ])(
+    'says words of hosts so that an owner can read them and what stands beside them (%s)',
+    async (_, text, read) => {
+      const { sent, outbox: box } = outbox();
+      const reply = { code: 250, enhanced: text, text, host: text };
+      box.outcome(1, { ...outcome('a', 1), reply, tls: text });
+      box.outcome(1, outcome('b'));
+      box.site(1, { siteKey: text, window: 1, suspendedUntilMs: 0, suspendedForMs: 1, reason: reply });
+      await new Promise((turn) => setImmediate(turn));
+      const { outcomes, sites } = sent[0]!.batch;
+      expect(outcomes.map(({ attemptId, reply: said }) => [attemptId, said?.text])).toEqual([
+        ['a', read],
+        ['b', undefined],
+      ]);
+      expect(sites[0]).toMatchObject({ siteKey: read, reason: { host: read } });
+    },
+  );
+
   test('sends one message for each partition and turn', async () => {
     const { sent, outbox: box } = outbox();
     box.accepted(1, 'a');

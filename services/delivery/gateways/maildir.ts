@@ -27,6 +27,7 @@ export interface MaildirMail {
 }
 
 const STAY_MS = 60_000;
+const CLOSE_WITHIN_MS = 2000;
 const OVERWRITE = constants.O_WRONLY | constants.O_CREAT;
 
 export class MaildirGateway {
@@ -63,10 +64,11 @@ export class MaildirGateway {
     for (const { path } of going) unlink(path).catch(() => {});
   }
 
-  /** The outcomes of all mails are known to their owners: nothing stays in tmp/. */
+  /** The outcomes of all mails are known to their owners: nothing stays in tmp/, unless the file system gives no answer. */
   async close(): Promise<void> {
     const going = this.#leftovers.splice(0);
-    await Promise.allSettled(going.map(({ path }) => unlink(path)));
+    const patience = new Promise<void>((done) => setTimeout(done, CLOSE_WITHIN_MS).unref());
+    await Promise.race([patience, Promise.allSettled(going.map(({ path }) => unlink(path)))]);
   }
 
   async #sync(directory: string): Promise<void> {
