@@ -134,11 +134,12 @@ class PushConsumer {
   #take(record: IncomingRecord): void {
     if (this.#subscription === undefined) return;
     this.#heardAtMs = performance.now();
-    if (record.status === CONTROL) {
+    // Where a record stands tells it from a word of the server, without a look at its headers.
+    const place = placeOf(record.reply);
+    if (place === undefined && record.status === CONTROL) {
       this.#control(record);
       return;
     }
-    const place = placeOf(record.reply);
     if (place === undefined || place.delivered !== this.#delivered + 1) {
       this.#hear.onBroken();
       return;

@@ -80,6 +80,7 @@ export class Mails {
     const { ledger, interned, stream, clock } = this.#options;
     const { sequence, entries, settled, storedAtMs } = pack;
     ledger.add(sequence, entries.length, [...settled]);
+    const wall = { storedAtMs, nowMs: clock.toWall(nowMs) };
     const fresh: Custody[] = [];
     entries.forEach((entry, position) => {
       const isCopy = entry.nullReversePath && this.#isCopy(entry.queueId, pack, nowMs);
@@ -94,11 +95,10 @@ export class Mails {
         return;
       }
       const ref = { stream, sequence, offset: entry.offset, length: entry.length };
-      const wall = { storedAtMs, nowMs: clock.toWall(nowMs) };
       const acceptedAtMs = believedAcceptance(entry.acceptedAtMs, wall);
-      const message = messageFromPack({ ...entry, acceptedAtMs }, ref, domainsOf(entry, interned));
-      this.#meet(message, nowMs);
+      const message = messageFromPack(entry, ref, domainsOf(entry, interned), acceptedAtMs);
       if (pack.isFresh) message.ageFromMs = nowMs;
+      else this.#meet(message, nowMs);
       const custody = newCustody(message, { sequence, entry: position }, nowMs);
       this.#add(custody);
       fresh.push(custody);

@@ -98,11 +98,16 @@ export function domainsOf(entry: PackEntry, interned: Interned): string[] {
 }
 
 /** A mail that was just accepted: every recipient waits to be started. Its age counts from acceptance until `meet`. */
-export function messageFromPack(entry: PackEntry, ref: SpoolRef, domains: string[]): Message {
+export function messageFromPack(
+  entry: PackEntry,
+  ref: SpoolRef,
+  domains: string[],
+  acceptedAtMs = entry.acceptedAtMs,
+): Message {
   return {
     queueId: entry.queueId,
-    acceptedAtMs: entry.acceptedAtMs,
-    ageFromMs: entry.acceptedAtMs,
+    acceptedAtMs,
+    ageFromMs: acceptedAtMs,
     nullReversePath: entry.nullReversePath,
     size: entry.size,
     trace: packTrace(entry.trace),
