@@ -35,7 +35,6 @@ interface StreamInfo {
 
 const WORDS: Readonly<Record<Closed, string>> = {
   mark: 'is above limits.spoolSoftMark: the rest is for what makes room',
-  store: 'is closed while its STORE stream has no room',
   full: 'is full',
   refused: 'refuses what is sent',
   silent:

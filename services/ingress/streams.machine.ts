@@ -9,11 +9,12 @@
 //  V1  Records go to the open streams in turn, each in proportion to its room below the mark.
 //  V2  Above its mark a stream is closed for ingress: the rest belongs to what makes room (reports, states, moves).
 //  V3  A stream that is out gets one record when its pause is over, and no other until that one has landed.
-//  V4  A SPOOL stream is closed while its STORE stream has no room: what is deferred must be able to move there.
+//  V4  A SPOOL stream whose STORE stream has no room gets next to nothing while others are free: what is deferred there stays in its
+//      pack. When there is no other it takes mail up to its own mark: most mail never moves.
 //  V5  Silence of the server closes nothing: a stream is silent only when JetStream answers for it and stores nothing.
 
-/** Why a stream takes nothing. `store`: its STORE stream has no room. */
-export type Closed = 'mark' | 'store' | 'full' | 'refused' | 'silent';
+/** Why a stream takes nothing. */
+export type Closed = 'mark' | 'full' | 'refused' | 'silent';
 /** What clients can be told: mail is taken; there is no room; there may be, and nothing is stored. */
 export type Standing = 'open' | 'full' | 'stuck';
 /** What became of a record. `unknown`: nothing that says anything of the stream. */
@@ -164,7 +165,6 @@ export class Streams {
   closed(k: number, nowMs: number): Closed | undefined {
     const { out, isMarked, flying } = this.#streams[k]!;
     if (isMarked) return 'mark'; // V2
-    if (this.#options.beside?.hasNoRoom(k) === true) return 'store'; // V4
     return out !== undefined && (nowMs < out.untilMs || flying > 0) ? out.reason : undefined; // V3
   }
 
@@ -194,7 +194,7 @@ export class Streams {
         continue;
       }
       const stream = this.#streams[k]!;
-      const weight = Math.max(WEIGHT_MIN, this.#options.softMark - this.share(k));
+      const weight = this.#weight(k);
       total += weight;
       stream.credit += weight;
       if (typeof best === 'string' || stream.credit > this.#streams[best]!.credit) best = k;
@@ -203,12 +203,17 @@ export class Streams {
     return best;
   }
 
+  #weight(k: number): number {
+    const { beside, softMark } = this.#options;
+    return beside?.hasNoRoom(k) === true ? WEIGHT_MIN : Math.max(WEIGHT_MIN, softMark - this.share(k)); // V4
+  }
+
   standing(nowMs: number): Standing {
     let standing: Standing = 'stuck';
     for (let k = 0; k < this.#streams.length; k++) {
       const closed = this.closed(k, nowMs);
       if (closed === undefined) return 'open';
-      if (closed === 'mark' || closed === 'store' || closed === 'full') standing = 'full';
+      if (closed === 'mark' || closed === 'full') standing = 'full';
     }
     return standing;
   }
