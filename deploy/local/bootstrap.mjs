@@ -19,6 +19,7 @@ const PROGRAMS = {
   bench: 'test/bench/bench.ts',
   crash: 'test/crash/crash.ts',
   scale: 'test/scale/scale.ts',
+  trouble: 'test/trouble/trouble.ts',
   image: 'deploy/image/build.ts',
 };
 

@@ -14,7 +14,7 @@ export interface ClusterOptions {
   say: (line: string) => void;
 }
 
-const seconds = (sinceMs: number) => `${((Date.now() - sinceMs) / 1000).toFixed(1)} s`;
+const seconds = (sinceMs: number) => `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`;
 
 export class Cluster {
   readonly #options: ClusterOptions;
@@ -39,7 +39,7 @@ export class Cluster {
 
   async #startAll(children: KeptChild[]): Promise<void> {
     if (children.length === 0) return;
-    const startedAt = Date.now();
+    const startedAt = performance.now();
     const names = children.map(({ name }) => name).join(', ');
     this.#options.say(`starting ${names} ...`);
     await Promise.all(children.map((child) => child.start()));
@@ -53,7 +53,7 @@ export class Cluster {
   }
 
   async #stopAll(children: KeptChild[]): Promise<void> {
-    const startedAt = Date.now();
+    const startedAt = performance.now();
     const names = children
       .filter(({ wasStarted }) => wasStarted)
       .map(({ name }) => name)

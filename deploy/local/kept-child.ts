@@ -123,7 +123,7 @@ export class KeptChild {
     const child = spawn(descriptor);
     closeSync(descriptor);
     if (child.pid !== undefined) writeFileSync(pidFile, String(child.pid));
-    this.#phase = { kind: 'running', child, startedAtMs: Date.now() };
+    this.#phase = { kind: 'running', child, startedAtMs: performance.now() };
     return child;
   }
 
@@ -138,7 +138,7 @@ export class KeptChild {
   #onEnd(how: string): void {
     const phase = this.#phase;
     if (phase.kind !== 'running') return;
-    if (Date.now() - phase.startedAtMs > SETTLED_AFTER_MS) this.#waitMs = WAIT_MS_MIN;
+    if (performance.now() - phase.startedAtMs > SETTLED_AFTER_MS) this.#waitMs = WAIT_MS_MIN;
     const waitMs = this.#waitMs;
     this.#waitMs = Math.min(waitMs * 2, WAIT_MS_MAX);
     const { say, logFile } = this.#options;

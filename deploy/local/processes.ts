@@ -40,9 +40,9 @@ export function commandLineOf(pid: number): string {
 
 /** Resolves to true once the process is gone, to false when it still is there after `ms`. */
 export async function waitForEnd(pid: number, ms: number): Promise<boolean> {
-  const until = Date.now() + ms;
+  const until = performance.now() + ms;
   while (isAlive(pid)) {
-    if (Date.now() >= until) return false;
+    if (performance.now() >= until) return false;
     await wait(LOOK_EVERY_MS);
   }
   return true;

@@ -15,7 +15,7 @@ export class StopRequests {
   #firstAtMs: number | undefined;
   #onSecond = () => {};
 
-  constructor(process: AskedProcess, say: (line: string) => void, now: () => number = Date.now) {
+  constructor(process: AskedProcess, say: (line: string) => void, now = () => performance.now()) {
     this.first = new Promise((resolve) => {
       const asked = (why: string) => {
         if (this.#firstAtMs === undefined) {
