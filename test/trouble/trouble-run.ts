@@ -19,20 +19,28 @@ export interface Result {
   /** Once it is over by itself. */
   after?: Figures;
   bar: 'share' | 'none';
+  /** What is offered. */
+  perSecond: number;
 }
 
 /** What is to be reached of before. */
 const SHARE_MIN = 0.95;
 const WARM_UP_MS = 5000;
 
-const shareOf = (now: number, before: number) => now / before;
+/** Of before, or of what was offered when there was some to catch up with. */
+const shareOf = (now: number, before: number, perSecond: number) => now / Math.min(before, perSecond);
 
-const isShare = (now: Figures, before: Figures) =>
-  shareOf(now.acceptedPerSecond, before.acceptedPerSecond) >= SHARE_MIN &&
-  shareOf(now.deliveredPerSecond, before.deliveredPerSecond) >= SHARE_MIN;
+function isShare(now: Figures, { before, perSecond }: Result): boolean {
+  const shares = [
+    shareOf(now.acceptedPerSecond, before.acceptedPerSecond, perSecond),
+    shareOf(now.deliveredPerSecond, before.deliveredPerSecond, perSecond),
+  ];
+  return shares.every((share) => share >= SHARE_MIN);
+}
 
-export function isReached({ before, during, after, bar }: Result): boolean {
-  return (bar === 'none' || isShare(during, before)) && (after === undefined || isShare(after, before));
+export function isReached(result: Result): boolean {
+  const { during, after, bar } = result;
+  return (bar === 'none' || isShare(during, result)) && (after === undefined || isShare(after, result));
 }
 
 export async function measureTrouble(trouble: Trouble, options: RunOptions): Promise<Result> {
@@ -49,7 +57,13 @@ export async function measureTrouble(trouble: Trouble, options: RunOptions): Pro
     const during = await measure(sender, stage.healthy, seconds * (trouble.spans ?? 1));
     say(`  before:         ${figuresText(before)}\n  while it lasts: ${figuresText(during)}`);
     for (const line of (await lasting.says?.(seconds)) ?? []) say(`  ${line}`);
-    const result: Result = { name: trouble.name, before, during, bar: trouble.bar ?? 'share' };
+    const result: Result = {
+      name: trouble.name,
+      before,
+      during,
+      bar: trouble.bar ?? 'share',
+      perSecond: trouble.healthy.perSecond,
+    };
     if (lasting.over === undefined) return result;
     const startedAtMs = performance.now();
     await lasting.over();
@@ -69,15 +83,16 @@ const figuresText = ({ acceptedPerSecond, deliveredPerSecond, p50Ms, p99Ms, trou
 
 export function resultTable(results: readonly Result[]): string {
   const head = ['trouble', 'accepted/s', 'of before', 'delivered/s', 'of before', 'p99 before', 'p99', ''];
-  const percent = (now: number, before: number) => `${(100 * shareOf(now, before)).toFixed(1)} %`;
+  const percent = (now: number, before: number, offered: number) =>
+    `${(100 * shareOf(now, before, offered)).toFixed(1)} %`;
   const rows = results.map((result) => {
-    const { name, before, during } = result;
+    const { name, before, during, perSecond } = result;
     return [
       name,
       during.acceptedPerSecond.toFixed(1),
-      percent(during.acceptedPerSecond, before.acceptedPerSecond),
+      percent(during.acceptedPerSecond, before.acceptedPerSecond, perSecond),
       during.deliveredPerSecond.toFixed(1),
-      percent(during.deliveredPerSecond, before.deliveredPerSecond),
+      percent(during.deliveredPerSecond, before.deliveredPerSecond, perSecond),
       `${before.p99Ms.toFixed(0)} ms`,
       `${during.p99Ms.toFixed(0)} ms`,
       isReached(result) ? 'reached' : 'NOT reached',
