@@ -191,7 +191,9 @@ export function onAdopted<R>(
   if (ack.adopted.length === 0 || !raiseEpoch(state, ack.partition, ack.epoch)) return;
   for (const id of ack.adopted) {
     const running = state.running.get(id);
-    if (running !== undefined) running.job.epoch = ack.epoch;
+    if (running === undefined) continue;
+    running.job.epoch = ack.epoch;
+    running.job.fenced = true;
   }
 }
 

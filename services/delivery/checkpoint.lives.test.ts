@@ -15,7 +15,7 @@ import {
 
 interface Rider {
   attempt: {
-    job: { attemptId: string; epoch: number; partition: number; recipients: number[] };
+    job: { attemptId: string; epoch: number; partition: number; recipients: number[]; fenced: boolean };
     standing: 'wanted' | 'cancelled' | 'over';
   };
   answer: 'not asked' | 'none' | 'goes on' | 'refused';
@@ -40,6 +40,8 @@ interface Watched {
   riders: Rider[];
   /** Which of FENCES is the newest in the stream. */
   fence: number;
+  /** How often the stream began anew, and has lost its fence. */
+  losses: number;
   /** What is on its way: the record and the fence that it expects, or a question, or a pause. */
   onItsWay: { kind: 'record'; sequence: number; names: string[] } | { kind: 'read' | 'pause' } | undefined;
 }
@@ -49,26 +51,38 @@ type Event =
   | { kind: 'asked'; rider: number }
   | { kind: 'cancelled'; rider: number }
   | { kind: 'newFence' }
+  | { kind: 'beganAnew' }
   /** The record was stored or not, and no answer came. */
   | { kind: 'lost'; record: 'stored' | 'not stored' }
   | CheckpointInput;
 
 const partition = 0;
 
-function eventsOf({ riders, fence, onItsWay }: Watched): Event[] {
+/** As it stands in the stream; in a new one it has another number. */
+function standing({ fence, losses }: Watched): KnownFence {
+  const known = FENCES[fence]!;
+  return known.sequence === 0 ? known : { ...known, sequence: known.sequence + 10 * losses };
+}
+
+function eventsOf(watched: Watched): Event[] {
+  const { riders, fence, losses, onItsWay } = watched;
   const events: Event[] = [{ kind: 'departed' }, { kind: 'reconnected' }];
   riders.forEach((rider, i) => {
     if (rider.answer === 'not asked') events.push({ kind: 'asked', rider: i });
     if (rider.attempt.standing === 'wanted') events.push({ kind: 'cancelled', rider: i });
   });
   if (fence < FENCES.length - 1) events.push({ kind: 'newFence' });
+  if (fence > 0 && losses === 0) events.push({ kind: 'beganAnew' });
   if (onItsWay?.kind === 'pause') events.push({ kind: 'woken', partition });
   if (onItsWay?.kind === 'read') {
-    events.push({ kind: 'fenceRead', partition, fence: FENCES[fence]! }, { kind: 'unavailable', partition });
+    events.push(
+      { kind: 'fenceRead', partition, fence: standing(watched) },
+      { kind: 'unavailable', partition },
+    );
   }
   if (onItsWay?.kind !== 'record') return events;
   events.push({ kind: 'busy', partition }, { kind: 'lost', record: 'not stored' });
-  if (onItsWay.sequence !== FENCES[fence]!.sequence) return [...events, { kind: 'conflict', partition }];
+  if (onItsWay.sequence !== standing(watched).sequence) return [...events, { kind: 'conflict', partition }];
   return [...events, { kind: 'stored', partition }, { kind: 'lost', record: 'stored' }];
 }
 
@@ -94,6 +108,10 @@ function happen(watched: Watched, event: Event): CheckpointEffect<Rider>[] {
       return [];
     case 'newFence':
       watched.fence += 1;
+      return [];
+    case 'beganAnew':
+      watched.fence = 0;
+      watched.losses += 1;
       return [];
     case 'lost':
       if (event.record === 'stored') store(watched);
@@ -122,7 +140,7 @@ function follow(watched: Watched, event: Event, effects: CheckpointEffect<Rider>
   for (const effect of effects) {
     if (effect.kind === 'goOn') watched.riders.find((one) => one === effect.passenger)!.answer = 'goes on';
     else if (effect.kind === 'refuse') effect.passenger.answer = 'refused';
-    else {
+    else if (effect.kind !== 'missFence') {
       // K4
       if (watched.onItsWay !== undefined) throw new Error('two at once');
       const names = () =>
@@ -153,6 +171,9 @@ function check(before: Watched, after: Watched, effects: CheckpointEffect<Rider>
     // K2: what was stored was stored behind the fence of that moment.
     if (rider.stored === 'yes' && was.stored === 'no') {
       expect(shutsOut(FENCES[before.fence]!, rider)).toBe(false);
+      // K6
+      const { fenced, epoch } = rider.attempt.job;
+      if (fenced) expect(FENCES[before.fence]!.epoch).toBeGreaterThanOrEqual(epoch);
     }
   });
   for (const effect of effects) {
@@ -166,8 +187,8 @@ function check(before: Watched, after: Watched, effects: CheckpointEffect<Rider>
 const plain = (_: string, value: unknown) =>
   value instanceof Map || value instanceof Set ? [...value] : value;
 
-const riderOf = (attemptId: string, epoch: number): Rider => ({
-  attempt: { job: { attemptId, epoch, partition, recipients: [] }, standing: 'wanted' },
+const riderOf = (attemptId: string, epoch: number, fenced = false): Rider => ({
+  attempt: { job: { attemptId, epoch, partition, recipients: [], fenced }, standing: 'wanted' },
   answer: 'not asked',
   stored: 'no',
 });
@@ -176,9 +197,14 @@ describe('checkpoints of two attempts', () => {
   test.each([
     ['of one owner', [riderOf('a.1.1', 1), riderOf('b.2.1', 1)]],
     ['of an owner and the next one', [riderOf('a.1.1', 1), riderOf('b.1.2', 2)]],
+    [
+      'of an owner that writes fences and the next one',
+      [riderOf('a.1.1', 1, true), riderOf('b.1.2', 2, true)],
+    ],
+    ['of which one has an owner that writes fences', [riderOf('a.1.1', 1), riderOf('b.2.2', 2, true)]],
     ['of an owner that gives the worker up between them', [riderOf('a.1.2', 2), riderOf('b.2.2', 2)]],
-  ])('%s keep K1 to K5 in every life, and everybody is answered in the end', (_, riders) => {
-    const start: Watched = { state: newCheckpoints(), riders, fence: 0, onItsWay: undefined };
+  ])('%s keep K1 to K6 in every life, and everybody is answered in the end', (_, riders) => {
+    const start: Watched = { state: newCheckpoints(), riders, fence: 0, losses: 0, onItsWay: undefined };
     const { states } = walkLives<Watched, Event, CheckpointEffect<Rider>[]>({
       starts: [start],
       inputs: eventsOf,

@@ -16,6 +16,7 @@ interface RiderJob {
   epoch: number;
   partition: number;
   recipients: number[];
+  fenced?: boolean;
 }
 
 interface Rider extends Passenger {
@@ -38,6 +39,8 @@ function word(effect: CheckpointEffect<Rider>): string {
       return 'read';
     case 'pause':
       return `pause a ${effect.length}`;
+    case 'missFence':
+      return 'no fence';
     case 'goOn':
       return `go on ${nameOf(effect.passenger)}`;
     case 'refuse':
@@ -201,5 +204,29 @@ describe('a lane of checkpoints', () => {
     ask(rider('a'), rider('b', { partition: 1 }));
     expect(depart()).toEqual(['publish a behind 5', 'read']);
     expect(tell({ kind: 'fenceRead', partition: 1, fence: FENCE })).toEqual(['publish b behind 5']);
+  });
+
+  test('wait for the fence of their owner where it writes fences, and others do not (K6)', () => {
+    const { ask, depart, tell } = lane();
+    ask(rider('a', { fenced: true }), rider('b'), rider('c', { fenced: true, epoch: 9 }));
+    expect(depart()).toEqual(['read']);
+    const older: KnownFence = { sequence: 3, epoch: 9, through: undefined };
+    expect(tell({ kind: 'fenceRead', partition: 0, fence: older })).toEqual(['publish b+c behind 3']);
+    expect(tell({ kind: 'stored', partition: 0 })).toEqual(['go on b', 'go on c', 'read']);
+    const none: KnownFence = { sequence: 0, epoch: 0, through: undefined };
+    expect(tell({ kind: 'fenceRead', partition: 0, fence: none })).toEqual(['no fence', 'pause a while']);
+    expect(tell({ kind: 'woken', partition: 0 })).toEqual(['read']);
+    expect(tell({ kind: 'fenceRead', partition: 0, fence: FENCE })).toEqual(['publish a behind 5']);
+    expect(tell({ kind: 'stored', partition: 0 })).toEqual(['go on a']);
+  });
+
+  test('read the next fence at once when they are of a newer owner than the one that is known (K6)', () => {
+    const { ask, depart, tell } = lane();
+    ask(rider('a'));
+    depart();
+    tell({ kind: 'fenceRead', partition: 0, fence: FENCE });
+    tell({ kind: 'stored', partition: 0 });
+    ask(rider('b', { fenced: true, epoch: 11 }));
+    expect(depart()).toEqual(['read']);
   });
 });

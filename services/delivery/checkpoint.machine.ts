@@ -15,13 +15,15 @@
 //  K3  Who asks is answered once: it goes on or it is refused.
 //  K4  Of each partition at most one record is on its way; who comes meanwhile joins the next one.
 //  K5  What nobody wants any more is named in no further record, and never goes on.
+//  K6  An attempt of an owner that writes fences waits for one of that owner, or of a later one: where there is none, the stream has
+//      lost it, and what it shut out is not known. The owner is told.
 import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
 import type { Job } from '#proto/postrider/v1/job.ts';
 
 /** Who asks; more than this is the shell's. */
 export interface Passenger {
   readonly attempt: {
-    readonly job: Pick<Job, 'attemptId' | 'epoch' | 'partition' | 'recipients'>;
+    readonly job: Pick<Job, 'attemptId' | 'epoch' | 'partition' | 'recipients' | 'fenced'>;
     /** Changes while it waits: its owner may cancel it, or it ends otherwise. */
     readonly standing: 'wanted' | 'cancelled' | 'over';
   };
@@ -75,6 +77,8 @@ export type CheckpointEffect<P extends Passenger> =
   | { kind: 'readFence'; partition: number }
   /** A moment: others publish to the partition too. Else a while. */
   | { kind: 'pause'; partition: number; length: 'moment' | 'while' }
+  /** The owner's fence is not there (K6). */
+  | { kind: 'missFence'; partition: number }
   | { kind: 'goOn'; passenger: P }
   | { kind: 'refuse'; passenger: P; cause: RefusalCause };
 
@@ -189,10 +193,32 @@ function set<P extends Passenger>(lane: Lane<P>, partition: number, effects: Eff
     effects.push({ kind: 'readFence', partition });
     return;
   }
-  const taken = lane.waiting.splice(0, seats(lane.waiting));
-  lane.aboard = taken;
+  const { fence } = lane;
+  const unfenced = lane.waiting.filter((passenger) => isUnfenced(passenger, fence));
+  if (unfenced.length === lane.waiting.length) {
+    missFence(lane, partition, effects);
+    return;
+  }
+  if (unfenced.length > 0) lane.waiting = lane.waiting.filter((passenger) => !isUnfenced(passenger, fence));
+  lane.aboard = lane.waiting.splice(0, seats(lane.waiting));
+  if (unfenced.length > 0) lane.waiting = [...unfenced, ...lane.waiting];
   lane.phase = 'publishing';
-  effects.push({ kind: 'publish', partition, fenceSequence: lane.fence.sequence, passengers: taken });
+  effects.push({ kind: 'publish', partition, fenceSequence: lane.fence.sequence, passengers: lane.aboard });
+}
+
+/** What is known may be the fence before; what was read just now is all there is (K6). */
+function missFence<P extends Passenger>(lane: Lane<P>, partition: number, effects: Effects<P>): void {
+  lane.fence = undefined;
+  if (lane.phase === 'reading') {
+    effects.push({ kind: 'missFence', partition }, ...pause(lane, partition, 'while'));
+    return;
+  }
+  lane.phase = 'reading';
+  effects.push({ kind: 'readFence', partition });
+}
+
+function isUnfenced({ attempt }: Passenger, fence: KnownFence): boolean {
+  return attempt.job.fenced === true && attempt.job.epoch > fence.epoch;
 }
 
 /** How many of those who wait have room in one record; at least one. */

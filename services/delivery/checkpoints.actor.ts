@@ -9,7 +9,7 @@ import { lastRecord } from '#libs/nats/direct-get.ts';
 import { CHECKPOINTS_STREAM, subjects } from '#libs/nats/layout.ts';
 import type { Link, RecordAnswer } from '#libs/nats/link.ts';
 import { meaningOf, type PublishError } from '#libs/nats/publish-errors.ts';
-import { Checkpoint, Fence } from '#proto/postrider/v1/job.ts';
+import { Checkpoint, Fence, OutcomeBatch } from '#proto/postrider/v1/job.ts';
 import type { Attempt } from './attempt.ts';
 import {
   ask,
@@ -46,7 +46,7 @@ type Effect = CheckpointEffect<Passenger>;
 type Publish = Extract<Effect, { kind: 'publish' }>;
 
 export interface CheckpointsOptions {
-  link: Pick<Link, 'instance' | 'ask' | 'request' | 'onReconnected'>;
+  link: Pick<Link, 'instance' | 'ask' | 'request' | 'publish' | 'onReconnected'>;
   departure: Departure;
   /** The attempt is marked before it is published: from then on it may be stored. */
   onPublished: (attemptId: string) => void;
@@ -107,6 +107,9 @@ export class Checkpoints implements CheckpointDesk {
         setTimeout(() => this.#feed({ kind: 'woken', partition }), ms);
         break;
       }
+      case 'missFence':
+        this.#missFence(effect.partition);
+        break;
       case 'goOn':
         this.#options.onPassed(effect.passenger.attempt.job.attemptId);
         effect.passenger.listener.passed(effect.passenger.attempt);
@@ -154,6 +157,16 @@ export class Checkpoints implements CheckpointDesk {
     if (meaning === 'conflict') return 'conflict';
     if (meaning !== 'again') this.#options.onTrouble(`checkpoints are not stored: ${wordsOf(error)}`);
     return 'unavailable';
+  }
+
+  #missFence(partition: number): void {
+    const { link, onTrouble } = this.#options;
+    onTrouble(
+      `${subjects.fence(partition)} is not what its owner wrote: attempts wait until that writes it again`,
+    );
+    const nothing = { accepted: [], outcomes: [], sites: [] };
+    const batch = OutcomeBatch.encode({ worker: link.instance, ...nothing, unfenced: true });
+    link.publish(subjects.outcome(partition), batch.finish());
   }
 
   async #readFence(partition: number): Promise<void> {

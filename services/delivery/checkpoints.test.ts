@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Answer, IncomingRecord, Question, RecordAnswer } from '#libs/nats/link.ts';
-import { Checkpoint, Fence, Job } from '#proto/postrider/v1/job.ts';
+import { Checkpoint, Fence, Job, OutcomeBatch } from '#proto/postrider/v1/job.ts';
 import { newAttempt } from './attempt.ts';
 import { Checkpoints } from './checkpoints.actor.ts';
 import { Departure } from './departure.ts';
@@ -37,6 +37,10 @@ function openLink(log: string[]) {
       const only = parts.map((part) => ` ${part.attemptId} for ${part.recipients.join('+')}`).join('');
       log.push(`${worker} stores ${attemptIds.join()}${only} while ${fence} is ${sequence}`);
       asked.push(onAnswer);
+    },
+    publish(subject: string, payload: Uint8Array): boolean {
+      log.push(`${subject}: ${OutcomeBatch.decode(payload).unfenced ? 'no fence' : ''}`);
+      return true;
     },
     request(subject: string, payload: Uint8Array): Promise<Answer> {
       log.push(`read ${subject} ${Buffer.from(payload).toString()}`);
@@ -177,6 +181,19 @@ describe('checkpoints', () => {
     await turn();
     await fence({ sequence: 9, data: fenceOf(1, [], { workers: ['another', 'worker'], through: 35 }) });
     expect(news()).toEqual([READ, 'mark q.z.1', 'worker stores q.z.1 while fence.1 is 9']);
+  });
+
+  test('wait for the fence of their owner, which is told that it is not there', async () => {
+    const { pass, news, fence } = rig();
+    pass('a', { partition: 1, fenced: true });
+    await turn();
+    await fence(undefined);
+    const missed = 'fence.1 is not what its owner wrote: attempts wait until that writes it again';
+    expect(news()).toEqual([READ, missed, 'outcome.1: no fence']);
+    await aWhile();
+    expect(news()).toEqual([READ]);
+    await fence({ sequence: 4, data: fenceOf(1) });
+    expect(news()).toEqual(['mark a', 'worker stores a while fence.1 is 4']);
   });
 
   test('wait while nobody stores them, for whatever reason, and pass afterwards', async () => {

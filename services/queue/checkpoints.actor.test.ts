@@ -125,11 +125,13 @@ let troubles: string[];
 /** Attempts that the owner has. */
 let out: Set<string>;
 let checkpoints: Checkpoints;
+let isOwner: boolean;
 
 beforeEach(() => {
   stream = new FakeStream();
   heard = [];
   troubles = [];
+  isOwner = true;
   out = new Set([ours]);
   checkpoints = new Checkpoints({
     partition: 0,
@@ -139,6 +141,8 @@ beforeEach(() => {
     now: () => performance.now(),
     onCheckpoint: (worker, ids, isFresh) => heard.push(`${worker} ${ids} ${isFresh ? 'fresh' : 'known'}`),
     isOver: (attemptId) => !out.has(attemptId),
+    isStray: (attemptId) => !out.has(attemptId) && attemptId.endsWith('.9'),
+    isOwner: async () => isOwner,
     onFenced: () => troubles.push('fenced'),
     onTrouble: (reason) => troubles.push(reason),
   });
@@ -245,5 +249,51 @@ describe('The checkpoints of a partition', () => {
     checkpoints.flush();
     await until(() => isStored);
     expect(troubles).toEqual([]);
+  });
+
+  test('get their fence again as soon as a worker misses it, once for all that do', async () => {
+    stream.pass('w', earlier);
+    await opened();
+    stream.beginAnew();
+    checkpoints.missed();
+    checkpoints.missed();
+    await until(() => stream.records.some(({ subject }) => subject === CHECKPOINT));
+    expect(fences()).toHaveLength(1);
+    expect(Checkpoint.decode(stream.records.at(-1)!.data).attemptIds).toEqual([earlier]);
+  });
+
+  test('get no fence of an owner that may have been replaced when the stream began anew', async () => {
+    await opened();
+    stream.beginAnew();
+    isOwner = false;
+    expect(await checkpoints.verify()).toBe(false);
+    expect(await checkpoints.giveUp(OTHERS, 1)).toBe(false);
+    expect(fences()).toEqual([]);
+  });
+
+  test('that a newer owner has let go on are not removed by one that does not know it yet', async () => {
+    await opened();
+    stream.add(FENCE, Fence.encode({ epoch: EPOCH + 1, excluded: [], admitted: undefined }).finish());
+    stream.pass('w', earlier);
+    await until(() => checkpoints.ledger.readTo === stream.sequence);
+    const isThere = () => stream.records.some(({ subject }) => subject === CHECKPOINT);
+    await checkpoints.trim();
+    expect(isThere()).toBe(true);
+    checkpoints.flush();
+    await until(() => troubles.includes('fenced'));
+    await checkpoints.trim();
+    expect(isThere()).toBe(true);
+  });
+
+  test('that nobody here knows are removed when it is stored that they mean nothing', async () => {
+    await opened();
+    stream.pass('w', earlier);
+    await until(() => checkpoints.ledger.get(earlier) !== undefined);
+    checkpoints.flush();
+    await until(() => checkpoints.ledger.get(earlier) === undefined);
+    expect(Checkpoint.decode(stream.records.at(-1)!.data).ended).toEqual([earlier]);
+    await until(() => checkpoints.ledger.readTo === stream.sequence);
+    await checkpoints.trim();
+    expect(stream.purges).toEqual([stream.sequence + 1]);
   });
 });

@@ -17,6 +17,7 @@ import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import { purgeBelow } from '#libs/nats/trimming.ts';
 import { Checkpoint, Fence } from '#proto/postrider/v1/job.ts';
+import { copiesOf, IDS_MAX, recordOf } from './checkpoint-copies.ts';
 import { CheckpointLedger, type OpenCheckpoint } from './checkpoint-ledger.ts';
 import { type Admissions, admissionsOf, afterGivingUp, fenceOf } from './fence-admissions.ts';
 import { GrowingPause } from './pause-growing.ts';
@@ -26,8 +27,6 @@ const UNREADABLE: Checkpoint = { worker: '', attemptIds: [], ended: [], parts: [
 const STORE_WAIT_MS = 5000;
 const CATCH_UP_WAIT_MS = 5000;
 const PAUSE = { firstMs: 100, lastMs: 2000 };
-/** Attempts in one record: far below the payload limit of NATS. */
-const IDS_MAX = 1000;
 /** So many records behind an attempt that takes long are worth a copy of what is still open. */
 const COPY_FROM_RECORDS = 500;
 const COPY_EVERY_MS = 30_000;
@@ -42,9 +41,18 @@ export interface CheckpointsOptions {
   onCheckpoint: (worker: string, attemptIds: readonly string[], isFresh: boolean) => void;
   /** False while something may still become of the attempt. */
   isOver: (attemptId: string) => boolean;
+  /** True when it is over here, and an owner after this one may have let it go on. */
+  isStray: (attemptId: string) => boolean;
+  /** True when the claim of the partition is surely still this owner's. */
+  isOwner: () => Promise<boolean>;
   onFenced: () => void;
   onTrouble: (reason: string) => void;
 }
+
+/** What dispatch needs to know and to say of checkpoints. */
+export type AttemptCheckpoints = Pick<Checkpoints, 'end' | 'over' | 'missed'> & {
+  readonly ledger: Pick<CheckpointLedger, 'get'>;
+};
 
 interface Ending {
   attemptId: string;
@@ -71,6 +79,7 @@ export class Checkpoints {
   #ending: Promise<void> | undefined;
   #storing: readonly Ending[] = [];
   readonly #catchingUp = new Set<{ to: number; done: (isDone: boolean) => void }>();
+  #missed: Promise<boolean> | undefined;
   #purgedTo = 0;
   #copiedAtMs = Number.NEGATIVE_INFINITY;
   #isStopped = false;
@@ -89,6 +98,8 @@ export class Checkpoints {
     const standing = last.kind === 'found' ? readMessage(Fence, last.record.data, subject) : undefined;
     if (standing !== undefined && standing.epoch > epoch) return 'replaced';
     const isAnew = this.#fence !== 0 && !this.#isOurs(sequence, standing);
+    // Where all is lost, the fence of a newer owner is too: ours would let pass what that one had shut out.
+    if (isAnew && !(await this.#options.isOwner())) return 'unavailable';
     if (this.#fence === 0) this.#admissions = admissionsOf(standing);
     const stored = await writer.store({
       subject,
@@ -147,7 +158,7 @@ export class Checkpoints {
 
   #heard(record: StoredRecord, isOver: (attemptId: string) => boolean): void {
     if (this.#isStopped) return;
-    const { onFenced, epoch } = this.#options;
+    const { onFenced, epoch, isStray } = this.#options;
     const read = checkpointOf(record);
     const { attemptIds } = read;
     // What we took for over would be removed: it is the next owner's.
@@ -155,9 +166,13 @@ export class Checkpoints {
       onFenced();
       return;
     }
-    if (attemptIds.length > 0) this.#tell(read, record.sequence > this.#freshAfter);
     // What is open stays so, wherever it is recorded: nobody here may have it, and its worker has not been heard.
-    this.ledger.add(record.sequence, read, (id) => isOver(id) && this.ledger.get(id) === undefined);
+    const isOpen = (id: string) => this.ledger.get(id) !== undefined;
+    const strays = attemptIds.filter((id) => isStray(id) && !isOpen(id));
+    if (attemptIds.length > 0) this.#tell(read, record.sequence > this.#freshAfter);
+    this.ledger.add(record.sequence, read, (id) => isOver(id) && !isOpen(id) && !strays.includes(id));
+    // Only a record that is stored behind our fence ends them: the next owner must find what it has let go on.
+    for (const id of strays) this.end(id, () => {});
     for (const one of this.#catchingUp) {
       if (record.sequence < one.to) continue;
       this.#catchingUp.delete(one);
@@ -285,6 +300,13 @@ export class Checkpoints {
     return false;
   }
 
+  /** A worker waits for our fence, and does not find it: the stream began anew. */
+  missed(): void {
+    this.#missed ??= this.verify().finally(() => {
+      this.#missed = undefined;
+    });
+  }
+
   /** True when our fence still stands; when the stream began anew, writes into it what must be there. */
   async verify(): Promise<boolean> {
     const { link, partition, epoch, onFenced } = this.#options;
@@ -332,25 +354,9 @@ export class Checkpoints {
 
   /** Writes open checkpoints again, in the name of their workers. */
   async #copy(open: Iterable<OpenCheckpoint>): Promise<void> {
-    const byWorker = new Map<string, OpenCheckpoint[]>();
-    for (const one of open) {
-      const some = byWorker.get(one.worker);
-      if (some === undefined) byWorker.set(one.worker, [one]);
-      else some.push(one);
-    }
-    for (const [worker, some] of byWorker) {
-      for (let from = 0; from < some.length; from += IDS_MAX) {
-        const part = this.#stillOpen(some.slice(from, from + IDS_MAX));
-        if (part.length === 0) continue;
-        const parts = part.filter(({ recipients }) => recipients.length > 0);
-        const record = {
-          worker,
-          attemptIds: part.map(({ attemptId }) => attemptId),
-          ended: [],
-          parts: parts.map(({ attemptId, recipients }) => ({ attemptId, recipients: [...recipients] })),
-        };
-        if (!(await this.#publish(record))) return;
-      }
+    for (const some of copiesOf(open)) {
+      const [first, ...others] = this.#stillOpen(some);
+      if (first !== undefined && !(await this.#publish(recordOf([first, ...others])))) return;
     }
   }
 

@@ -62,7 +62,7 @@ beforeEach(() => {
   } as unknown as QueueContext;
   const end = (_: string, onStored: () => void) => onStored();
   ledger = new CheckpointLedger();
-  dispatch = new Dispatch(owner, context, () => ({ end, over: () => {}, ledger }));
+  dispatch = new Dispatch(owner, context, () => ({ end, over: () => {}, missed: () => {}, ledger }));
 });
 
 const running: InflightAttempt = {

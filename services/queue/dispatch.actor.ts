@@ -15,8 +15,8 @@ import {
 } from '#proto/postrider/v1/job.ts';
 import type { Site } from '#proto/postrider/v1/route.ts';
 import { type Attempt, AttemptLedger, type Origin } from './attempts.ts';
-import type { CheckpointLedger, OpenCheckpoint } from './checkpoint-ledger.ts';
-import type { Checkpoints } from './checkpoints.actor.ts';
+import type { OpenCheckpoint } from './checkpoint-ledger.ts';
+import type { AttemptCheckpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody, PendingAck } from './custody.ts';
 import { doubtfulPositions } from './doubt.ts';
@@ -45,11 +45,6 @@ export interface DispatchOwner {
   /** A worker did not find what the mail refers to. */
   onContentMissing(custody: Custody): void;
 }
-
-/** What is stored of attempts, as far as their dispatch is concerned. */
-type AttemptCheckpoints = Pick<Checkpoints, 'end' | 'over'> & {
-  readonly ledger: Pick<CheckpointLedger, 'get'>;
-};
 
 export class Dispatch {
   readonly attempts = new AttemptLedger();
@@ -188,6 +183,11 @@ export class Dispatch {
     }
   }
 
+  /** Nobody here has it, and an owner after this one may have let it go on: it is of an earlier owner, or was given up. */
+  isStray(attemptId: string): boolean {
+    return this.attempts.get(attemptId) === undefined && this.#secondCopies.mayGoOn(attemptId);
+  }
+
   /** Marks what may have been delivered; the attempt is over when that is stored, or need not be. */
   #doubted(custody: Custody, ack: PendingAck, positions: readonly number[]): void {
     const nowMs = this.#context.now();
@@ -196,6 +196,7 @@ export class Dispatch {
 
   heard(batch: OutcomeBatch): void {
     const nowMs = this.#context.now();
+    if (batch.unfenced === true) this.#checkpoints().missed();
     for (const id of batch.accepted) {
       const attempt = this.attempts.get(id);
       // Whose final dot may be out has it, whoever accepts it too.

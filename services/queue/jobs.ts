@@ -45,6 +45,7 @@ export class Jobs {
       recipients: positions.length === message.recipients.length ? [] : [...positions],
       startByMs: clock.toWall(nowMs + START_WITHIN_MS),
       startWithinMs: START_WITHIN_MS,
+      fenced: true,
       attempts,
       acceptedAtMs: message.acceptedAtMs,
       dueAtMs: clock.toWall(dueAtMs),

@@ -11,6 +11,7 @@ import { Remember } from './remember.actor.ts';
 import { Reports } from './reports.actor.ts';
 import { Salvage } from './salvage.actor.ts';
 import type { SettleLog } from './settle-log.actor.ts';
+import { isStillOwner } from './takeover.ts';
 
 /** The owner, as far as its writers are concerned. */
 export interface WritingOwner {
@@ -51,6 +52,8 @@ export function makeWriters(options: WritersOptions): Writers {
     epoch,
     onCheckpoint: (worker, ids, isFresh) => dispatch.checkpointed(worker, ids, isFresh),
     isOver: (attemptId) => dispatch.attempts.get(attemptId) === undefined,
+    isStray: (attemptId) => dispatch.isStray(attemptId),
+    isOwner: async () => (await isStillOwner(context.direct, partition, epoch)) === 'yes',
     onFenced,
   });
   const salvage: Salvage = new Salvage({

@@ -3,7 +3,7 @@
 // Invariants:
 //  X1  Every copy of a mail beyond the first has an attempt that was counted, by its id.
 //  X2  An attempt is counted once, and only when its final dot may have been sent.
-import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
+import { epochOfAttemptId, partsOfAttemptId } from '#libs/mail/attempt-id.ts';
 import type { Custody } from './custody.ts';
 import { GivenUp } from './given-up.ts';
 import { isDelivery, type PositionResult } from './recipient-steps.ts';
@@ -39,6 +39,11 @@ export class SecondCopies {
 
   isLost(attemptId: string): boolean {
     return this.#givenUp.of(attemptId) === 'lost';
+  }
+
+  /** Of an attempt that nobody here has: it is of an earlier owner, or was given up. */
+  mayGoOn(attemptId: string): boolean {
+    return this.#isEarlier(attemptId) || this.isLost(attemptId);
   }
 
   /** An attempt of an earlier owner has its outcome. */
@@ -80,6 +85,6 @@ export class SecondCopies {
   }
 
   #isEarlier(attemptId: string): boolean {
-    return partsOfAttemptId(attemptId).epoch < this.#options.owner.epoch;
+    return epochOfAttemptId(attemptId) < this.#options.owner.epoch;
   }
 }

@@ -2,12 +2,18 @@
 // newest fence of the partition, and refused when that is of a newer owner than the job, or of one that has given the worker up.
 //
 // Fails: `unavailable` when JetStream does not answer in time; the checkpoint may be stored then.
+
+import { setTimeout as pause } from 'node:timers/promises';
 import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
+
 import { lastRecord } from '#libs/nats/direct-get.ts';
 import { CHECKPOINTS_STREAM, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
-import { Checkpoint, Fence, type Job } from '#proto/postrider/v1/job.ts';
+import { Checkpoint, Fence, type Job, OutcomeBatch } from '#proto/postrider/v1/job.ts';
+
+const TRIES = 20;
+const MOMENT_MS = 50;
 
 export type Passage = 'passed' | 'fenced' | 'unavailable';
 
@@ -28,15 +34,22 @@ export class FencedCheckpoints {
   }
 
   /** `passed`: the final dot may be sent. `fenced`: somebody else may be sent the job by now. */
-  async pass(job: Pick<Job, 'attemptId' | 'partition' | 'epoch' | 'recipients'>): Promise<Passage> {
+  async pass(
+    job: Pick<Job, 'attemptId' | 'partition' | 'epoch' | 'recipients' | 'fenced'>,
+  ): Promise<Passage> {
     const { attemptId, partition, recipients } = job;
     const worker = this.#link.instance;
     const parts = recipients.length === 0 ? [] : [{ attemptId, recipients }];
     const payload = Checkpoint.encode({ worker, attemptIds: [attemptId], ended: [], parts }).finish();
-    for (let tries = 0; tries < 4; tries++) {
+    for (let tries = 0; tries < TRIES; tries++) {
       const known = this.#fences.get(partition) ?? (await this.#read(partition));
       if (known === undefined) continue;
       if (this.#isFenced(job, known.fence)) return 'fenced';
+      if (job.fenced === true && known.fence.epoch < job.epoch) {
+        this.#fences.delete(partition);
+        await this.#missFence(partition);
+        continue;
+      }
       const stored = await this.#writer.store({
         subject: subjects.checkpoint(partition),
         payload,
@@ -48,6 +61,13 @@ export class FencedCheckpoints {
       this.#fences.delete(partition);
     }
     return 'unavailable';
+  }
+
+  /** As a worker does: its owner is told, and gets a moment. */
+  async #missFence(partition: number): Promise<void> {
+    const batch = { worker: this.#link.instance, accepted: [], outcomes: [], sites: [], unfenced: true };
+    this.#link.publish(subjects.outcome(partition), OutcomeBatch.encode(batch).finish());
+    await pause(MOMENT_MS);
   }
 
   #isFenced({ attemptId, epoch }: Pick<Job, 'attemptId' | 'epoch'>, fence: Fence): boolean {

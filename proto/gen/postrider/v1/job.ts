@@ -86,7 +86,11 @@ export interface Job {
    * The worker gives the job back (returned) when it could not start within this, milliseconds from its arrival. Absent from a
    * queue that still says start_by_ms, a time by its own clock.
    */
-  startWithinMs?: number | undefined;
+  startWithinMs?:
+    | number
+    | undefined;
+  /** Its owner writes fences: its checkpoint is stored behind one of that owner or a later one only. Absent from a queue that writes none. */
+  fenced?: boolean | undefined;
 }
 
 /** Subject `outcome.<p>`: everything a worker has to tell the owner of partition p, gathered over one turn. */
@@ -96,6 +100,8 @@ export interface OutcomeBatch {
   accepted: string[];
   outcomes: Outcome[];
   sites: SiteStatus[];
+  /** An attempt waits for the fence of its owner, which is not in CHECKPOINTS (any more). */
+  unfenced?: boolean | undefined;
 }
 
 export interface Outcome {
@@ -351,6 +357,7 @@ function createBaseJob(): Job {
     acceptedAtMs: undefined,
     dueAtMs: undefined,
     startWithinMs: undefined,
+    fenced: undefined,
   };
 }
 
@@ -398,6 +405,9 @@ export const Job: MessageFns<Job> = {
     }
     if (message.startWithinMs !== undefined) {
       writer.uint32(104).uint32(message.startWithinMs);
+    }
+    if (message.fenced !== undefined) {
+      writer.uint32(112).bool(message.fenced);
     }
     return writer;
   },
@@ -529,6 +539,14 @@ export const Job: MessageFns<Job> = {
             message.startWithinMs = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.fenced = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -543,7 +561,7 @@ export const Job: MessageFns<Job> = {
 };
 
 function createBaseOutcomeBatch(): OutcomeBatch {
-  return { worker: "", accepted: [], outcomes: [], sites: [] };
+  return { worker: "", accepted: [], outcomes: [], sites: [], unfenced: undefined };
 }
 
 export const OutcomeBatch: MessageFns<OutcomeBatch> = {
@@ -559,6 +577,9 @@ export const OutcomeBatch: MessageFns<OutcomeBatch> = {
     }
     for (const v of message.sites) {
       SiteStatus.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.unfenced !== undefined) {
+      writer.uint32(40).bool(message.unfenced);
     }
     return writer;
   },
@@ -606,6 +627,14 @@ export const OutcomeBatch: MessageFns<OutcomeBatch> = {
             }
 
             message.sites.push(SiteStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.unfenced = reader.bool();
             continue;
           }
         }
