@@ -15,6 +15,9 @@ export interface PublishError {
   description?: string;
 }
 
+/** Of an atomic batch: one of its records is stored already, under its id. Nothing of the batch was stored. */
+export const DUPLICATE_IN_BATCH = 10201;
+
 const MEANINGS: ReadonlyMap<number, ErrorMeaning> = new Map<number, ErrorMeaning>([
   // Somebody is being elected, started or stopped.
   [10004, 'again'], // incomplete results
@@ -73,7 +76,7 @@ const MEANINGS: ReadonlyMap<number, ErrorMeaning> = new Map<number, ErrorMeaning
   [10193, 'refused'], // missing sequence for expected last sequence per subject
   [10199, 'refused'], // atomic publish batch is too large
   [10200, 'refused'], // atomic publish batch commit is invalid
-  [10201, 'refused'], // atomic publish batch contains duplicate message id
+  [DUPLICATE_IN_BATCH, 'refused'], // atomic publish batch contains duplicate message id
   [10203, 'refused'], // message schedules source is invalid
   [10206, 'refused'], // batch publish pattern is invalid
   [10207, 'refused'], // batch publish ID is invalid

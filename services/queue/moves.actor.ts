@@ -24,6 +24,7 @@ export type Urgency = 'urgent' | 'patient';
 
 export interface MovesOptions {
   partition: number;
+  epoch: number;
   layout: Pick<Layout, 'spoolStreams' | 'replicas'>;
   writer: Pick<RecordWriter, 'store' | 'storeAtomically'>;
   direct: Pick<DirectGet, 'bySequence'>;
@@ -121,7 +122,7 @@ export class Moves {
   async #run(urgency: Urgency): Promise<Ended> {
     const custodies = this.#take(this.#lanes[urgency]);
     if (custodies.length === 0) return 'failed';
-    const { direct, partition } = this.#options;
+    const { direct, partition, epoch } = this.#options;
     const refs = custodies.map(({ message }) => message.ref);
     const frames = await readFrames(direct, refs, READ_WITHIN_MS);
     const owners: Custody[] = [];
@@ -133,7 +134,9 @@ export class Moves {
       else if (frame.kind === 'unavailable') back.push(custody);
       else {
         owners.push(custody);
-        drafts.push({ subject: subjects.store(partition), payload: frame.bytes, id: '' });
+        // Sent again it is no second copy, of which nobody would know. Of another owner it is another one: that one removes its own.
+        const id = `copy.${custody.message.queueId}.${epoch}`;
+        drafts.push({ subject: subjects.store(partition), payload: frame.bytes, id });
       }
     });
     const unread = back.length === 0 ? '' : `${back.length} mails cannot be read from their packs yet`;

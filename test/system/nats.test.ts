@@ -45,6 +45,8 @@ function until(condition: () => boolean, timeoutMs = 5000): Promise<void> {
   return waitUntil(condition, timeoutMs);
 }
 
+import { storeDrafts } from '../../services/queue/store-drafts.ts';
+
 describe('Streams', () => {
   test('are made once, and a second time nothing changes', async () => {
     await provision(link, layout);
@@ -104,6 +106,21 @@ describe('A record', () => {
     expect(await deleteRecord(link, 'STORE_0', sequence)).toBe(true);
     expect(await deleteRecord(link, 'STORE_0', sequence + 1000)).toBe(true);
     expect(await direct.bySequence('STORE_0', sequence)).toEqual({ kind: 'missing' });
+  });
+
+  test('that is stored already is not stored again with others, and its place is known', async () => {
+    const stores = { writer, replicas: 1, giveUpAfterMs: 5000 };
+    const drafts = Array.from({ length: 20 }, (_, i) => {
+      return { subject: subjects.store(0), payload: Buffer.from(`${i}`), id: `copy.again${i}.7` };
+    });
+    const first = await storeDrafts(drafts.slice(0, 14), stores);
+    const again = await storeDrafts(drafts, stores);
+    expect(again.slice(0, 14)).toEqual(first.map((one) => ({ ...one, duplicate: true })));
+    const read: StoredRecord[] = [];
+    await readAll(link, { stream: 'STORE_0', subject: subjects.store(0) }, (one) => read.push(one));
+    const sequences = again.map((one) => (one.kind === 'stored' ? one.sequence : 0));
+    expect(read.filter(({ sequence }) => sequences.includes(sequence))).toHaveLength(20);
+    expect(read.at(-1)!.sequence - sequences[0]!).toBe(19);
   });
 
   test('is stored with others or not at all', async () => {
