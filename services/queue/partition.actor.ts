@@ -298,7 +298,7 @@ export class Partition implements DispatchOwner, Leaser {
   #settle(custody: Custody): void {
     this.mails.remove(custody);
     endMailSpan(custody, 'settled');
-    notePieces(custody, this.#context.direct);
+    notePieces(custody, { ...this.#context, ledger: this.#settleLog.ledger });
     // A state overrules the line, also one that is just being stored: only when it is gone the mail is over for every next owner.
     const hasState = this.#remember.mayHaveState(custody);
     this.#settleLog.add(custody, hasState ? [] : takeAcks(custody));

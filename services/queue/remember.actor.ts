@@ -16,6 +16,7 @@ import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import { Aside } from './aside.ts';
 import { type Custody, type PendingAck, takeAcks, takeReportPacks, UNSURE } from './custody.ts';
 import type { Erasure } from './erasure.actor.ts';
+import { dropData } from './large-mail.ts';
 import { stateOf } from './message.ts';
 import { Moves } from './moves.actor.ts';
 import type { Rounds, StreamRounds } from './rounds.ts';
@@ -247,7 +248,7 @@ export class Remember {
     }
     if (as === 'settled') {
       const data = custody.isStored ? message.ref : custody.copy;
-      if (data !== undefined) erasure.remove(data.stream, data.sequence);
+      if (data !== undefined) dropData(erasure, custody, data);
       this.#options.onForgotten(custody, done);
       return;
     }
