@@ -71,6 +71,16 @@ export function lastRecord(link: Pick<Link, 'request'>, stream: string, subject:
   return fromLeader(link, stream, { last_by_subj: subject }, TRY_MS);
 }
 
+/** The first record of a subject that is left, as the leader has it. Asks once. */
+export function firstRecord(link: Pick<Link, 'request'>, stream: string, subject: string): Promise<Got> {
+  return fromLeader(link, stream, { seq: 1, next_by_subj: subject }, TRY_MS);
+}
+
+/** The record with this sequence, as the leader has it. Asks once. */
+export function recordAtLeader(link: Pick<Link, 'request'>, stream: string, sequence: number): Promise<Got> {
+  return fromLeader(link, stream, { seq: sequence }, TRY_MS);
+}
+
 async function fromLeader(
   link: Pick<Link, 'request'>,
   stream: string,

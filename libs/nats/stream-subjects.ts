@@ -1,4 +1,5 @@
-// Which subjects of a stream have records, as its leader knows it: a copy that lags behind still shows what was removed.
+// Which subjects of a stream have records, and how far it reaches, as its leader knows it: a copy that lags behind still shows what was
+// removed.
 //
 // Fails: undefined when the leader does not answer.
 import { callApi } from './api.ts';
@@ -37,4 +38,19 @@ export async function subjectsAtLeader(
     offset += names.length;
   }
   return { subjects, lastSequence };
+}
+
+/** How far the stream reaches at its leader, and what time it is there, milliseconds since 1970. */
+export async function reachAtLeader(
+  link: Pick<Link, 'request'>,
+  stream: string,
+): Promise<{ lastSequence: number; nowMs: number } | undefined> {
+  const info = await callApi<SubjectsPage & { ts: string }>(
+    link,
+    `STREAM.INFO.${stream}`,
+    undefined,
+    WAIT_MS,
+  );
+  if (info.kind !== 'ok') return undefined;
+  return { lastSequence: info.value.state.last_seq, nowMs: Date.parse(info.value.ts) };
 }

@@ -86,6 +86,13 @@ export class CheckpointLedger {
     }
   }
 
+  /** Records below this stream sequence are not there any more: all of them were over when they were removed (K1). */
+  removedBelow(sequence: number): void {
+    for (const { attemptId, record } of [...this.#open.values()]) {
+      if (record.sequence < sequence) this.over(attemptId);
+    }
+  }
+
   /** Every record below this stream sequence may be removed (K1). */
   lowWater(): number {
     return this.#records[this.#head]?.sequence ?? this.#readTo + 1;

@@ -15,6 +15,8 @@ interface InStream {
   subject: string;
   sequence: number;
   data: Uint8Array;
+  /** Only a copy that lags behind still shows it. */
+  isRemoved?: true;
 }
 
 /** As much of a JetStream as one partition needs, and of a link to it. */
@@ -95,7 +97,9 @@ class FakeStream {
       });
       return {};
     }
-    const found = this.#last(asked.last_by_subj);
+    const { seq, next_by_subj, last_by_subj } = asked;
+    const isNext = (one: InStream) => one.subject === next_by_subj && one.sequence >= seq && !one.isRemoved;
+    const found = next_by_subj === undefined ? this.#last(last_by_subj) : this.records.find(isNext);
     if (found === undefined) return { error: { code: 404, err_code: 10037 } };
     const { subject, sequence } = found;
     return { message: { subject, seq: sequence, data: Buffer.from(found.data).toString('base64') } };
@@ -126,17 +130,20 @@ let troubles: string[];
 let out: Set<string>;
 let checkpoints: Checkpoints;
 let isOwner: boolean;
+let layout: { replicas: number };
 
 beforeEach(() => {
   stream = new FakeStream();
   heard = [];
   troubles = [];
   isOwner = true;
+  layout = { replicas: 1 };
   out = new Set([ours]);
   checkpoints = new Checkpoints({
     partition: 0,
     epoch: EPOCH,
     link: stream.link,
+    layout,
     writer: stream.writer,
     now: () => performance.now(),
     onCheckpoint: (worker, ids, isFresh) => heard.push(`${worker} ${ids} ${isFresh ? 'fresh' : 'known'}`),
@@ -296,4 +303,18 @@ describe('The checkpoints of a partition', () => {
     await checkpoints.trim();
     expect(stream.purges).toEqual([stream.sequence + 1]);
   });
+
+  test.each([3, 1])(
+    'with %i copies: a lagging one still shows some that were removed, the only one does not',
+    async (copies) => {
+      layout.replicas = copies;
+      stream.pass('w', earlier);
+      stream.pass('w', 'r.1.9');
+      stream.records[0]!.isRemoved = true;
+      await opened();
+      const open = [...checkpoints.ledger.all()].map(({ attemptId }) => attemptId);
+      expect(open).toEqual(copies === 1 ? [earlier, 'r.1.9'] : ['r.1.9']);
+      expect(checkpoints.ledger.lowWater()).toBe(copies === 1 ? 1 : 2);
+    },
+  );
 });

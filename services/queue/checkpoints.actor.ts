@@ -10,8 +10,8 @@
 
 import { epochOfAttemptId } from '#libs/mail/attempt-id.ts';
 import { readMessage } from '#libs/nats/decoding.ts';
-import { lastRecord } from '#libs/nats/direct-get.ts';
-import { CHECKPOINTS_STREAM, subjects } from '#libs/nats/layout.ts';
+import { firstRecord, lastRecord } from '#libs/nats/direct-get.ts';
+import { CHECKPOINTS_STREAM, type Layout, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
@@ -35,6 +35,7 @@ export interface CheckpointsOptions {
   partition: number;
   epoch: number;
   link: Link;
+  layout: Pick<Layout, 'replicas'>;
   writer: Pick<RecordWriter, 'store'>;
   now: () => number;
   /** A worker may send the final dots of these attempts; `isFresh` when they passed while the partition was ours, and now for the first time. */
@@ -130,11 +131,16 @@ export class Checkpoints {
 
   /** Reads all that is stored; throws when JetStream does not let it. */
   async load(): Promise<void> {
-    const { link, partition } = this.#options;
-    const query = { stream: STREAM, subject: subjects.checkpoint(partition) };
-    await readAll(link, query, (record) =>
+    const { link, partition, layout } = this.#options;
+    const subject = subjects.checkpoint(partition);
+    await readAll(link, { stream: STREAM, subject }, (record) =>
       this.ledger.add(record.sequence, checkpointOf(record), () => false),
     );
+    if (layout.replicas === 1 || this.ledger.size === 0) return;
+    // A copy that lags behind shows what was removed, and not what was stored and removed since.
+    const first = await firstRecord(link, STREAM, subject);
+    if (first.kind === 'unavailable') throw new Error(`the leader of ${STREAM} does not say what there is`);
+    this.ledger.removedBelow(first.kind === 'found' ? first.record.sequence : Number.POSITIVE_INFINITY);
   }
 
   /** Hears of every checkpoint from now on. Call after `load`. */

@@ -11,11 +11,11 @@ import { type Layout, spoolStream, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
 import { readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import { type RecordWriter, troubleText } from '#libs/nats/records.ts';
-import { subjectsAtLeader } from '#libs/nats/stream-subjects.ts';
 import { decodeIndex } from '#libs/pack/pack.ts';
 import { type MailState, type PackIndex, PartitionOwner, SettleBatch } from '#proto/postrider/v1/mail.ts';
 import type { Overruled } from './erasure.actor.ts';
 import type { Unreadable } from './quarantine.actor.ts';
+import { forgetRemovedPacks, forgetRemovedStates } from './removed-records.ts';
 import { decodeState } from './state-record.ts';
 
 const CLAIM_WAIT_MS = 5000;
@@ -112,7 +112,7 @@ export async function load(stores: Stores, partition: number): Promise<Loaded> {
     if (isSettled || newest.has(subject)) loaded.overruled.push({ subject, sequence, isSettled });
     newest.set(subject, record);
   });
-  if (layout.replicas > 1) await forgetRemoved(link, partition, newest);
+  if (layout.replicas > 1) await forgetRemovedStates(link, partition, newest);
   for (const record of newest.values()) {
     if (record.data.length === 0) continue;
     const { sequence } = record;
@@ -138,25 +138,9 @@ export async function load(stores: Stores, partition: number): Promise<Loaded> {
       pack.index = indexOf(record);
     });
   });
+  if (layout.replicas > 1)
+    await forgetRemovedPacks(link, { stream, subject: subjects.spool(partition) }, loaded);
   return loaded;
-}
-
-/**
- * What was read may come from a copy that lags behind, as that of a server does which has just been started again: it has states that
- * were removed since, and their mails would be delivered once more. A leader that has seen more than a state, and does not have its
- * subject, has seen it removed. Throws when there is no leader to ask.
- */
-async function forgetRemoved(
-  link: Link,
-  partition: number,
-  newest: Map<string, StoredRecord>,
-): Promise<void> {
-  if (newest.size === 0) return;
-  const known = await subjectsAtLeader(link, 'QUEUE', subjects.mail(partition, '*'));
-  if (known === undefined) throw new Error('the leader of QUEUE does not say which states there are');
-  for (const [subject, { sequence }] of newest) {
-    if (sequence <= known.lastSequence && !known.subjects.has(subject)) newest.delete(subject);
-  }
 }
 
 /** The index of a pack. Throws when it has none, or one of no mails. */

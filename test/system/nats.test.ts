@@ -2,13 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type NatsServer, startNats } from '#kit/nats-server.ts';
 import { waitUntil } from '#kit/wait-until.ts';
 import { callApi } from '#libs/nats/api.ts';
-import { DirectGet } from '#libs/nats/direct-get.ts';
+import { DirectGet, firstRecord, recordAtLeader } from '#libs/nats/direct-get.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
 import { connectLink, type Link } from '#libs/nats/link.ts';
 import { Presence } from '#libs/nats/presence.ts';
 import { provision } from '#libs/nats/provision.ts';
 import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import { RecordWriter } from '#libs/nats/records.ts';
+import { reachAtLeader } from '#libs/nats/stream-subjects.ts';
 import { deleteRecord, purgeBelow } from '#libs/nats/trimming.ts';
 
 const layout: Layout = {
@@ -121,6 +122,26 @@ describe('A record', () => {
     const sequences = again.map((one) => (one.kind === 'stored' ? one.sequence : 0));
     expect(read.filter(({ sequence }) => sequences.includes(sequence))).toHaveLength(20);
     expect(read.at(-1)!.sequence - sequences[0]!).toBe(19);
+  });
+
+  test('that is left of its subject is known to the leader, and how far the stream reaches', async () => {
+    const sequences: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const record = { subject: subjects.settle(0), payload: Buffer.from(`${i}`), id: '' };
+      const stored = await writer.store({ ...record, giveUpAfterMs: 5000 });
+      sequences.push(stored.kind === 'stored' ? stored.sequence : 0);
+    }
+    expect(await purgeBelow(link, 'SETTLE', subjects.settle(0), sequences[1]!)).toBe(true);
+    const first = await firstRecord(link, 'SETTLE', subjects.settle(0));
+    expect(first.kind === 'found' && first.record.sequence).toBe(sequences[1]);
+    expect(await firstRecord(link, 'SETTLE', subjects.settle(3))).toEqual({ kind: 'missing' });
+    const [removed, left] = await Promise.all(
+      sequences.slice(0, 2).map((sequence) => recordAtLeader(link, 'SETTLE', sequence)),
+    );
+    expect([removed!.kind, left!.kind]).toEqual(['missing', 'found']);
+    const reach = await reachAtLeader(link, 'SETTLE');
+    expect(reach!.lastSequence).toBe(sequences[2]);
+    expect(Math.abs(reach!.nowMs - Date.now())).toBeLessThan(60_000);
   });
 
   test('is stored with others or not at all', async () => {
