@@ -51,7 +51,7 @@ export class Dispatch {
   readonly #owner: DispatchOwner;
   readonly #context: QueueContext;
   readonly #checkpoints: () => AttemptCheckpoints;
-  readonly #secondCopies: SecondCopies;
+  readonly secondCopies: SecondCopies;
   readonly #rivals = new Rivals(this.attempts);
   readonly #jobs: Jobs;
 
@@ -61,7 +61,7 @@ export class Dispatch {
     this.#context = context;
     this.#checkpoints = checkpoints;
     this.#jobs = new Jobs(owner, context);
-    this.#secondCopies = new SecondCopies({ ...context, owner });
+    this.secondCopies = new SecondCopies({ ...context, owner });
   }
 
   /** Number of the last attempt that was leased. */
@@ -104,7 +104,7 @@ export class Dispatch {
   renewed(attempt: Attempt, origin: Extract<Origin, { kind: 'leased' }>, nowMs: number): Job {
     const { custody, id } = attempt;
     this.attempts.remove(id);
-    this.#secondCopies.lost(id);
+    this.secondCopies.lost(id);
     const job = this.#jobs.again(origin.job, custody, nowMs);
     this.attempts.add({ ...attempt, id: job.attemptId, origin: { ...origin, job }, sentAtMs: nowMs });
     return job;
@@ -142,7 +142,7 @@ export class Dispatch {
 
   /** It is not wanted; whether it has passed its checkpoint, and so may deliver all the same, is counted. */
   refuse(worker: string, running: InflightAttempt): void {
-    if (this.#mayHaveSent(running)) this.#secondCopies.count(running.attemptId);
+    if (this.#mayHaveSent(running)) this.secondCopies.count(running.attemptId);
     this.cancel(worker, running.attemptId);
   }
 
@@ -161,7 +161,7 @@ export class Dispatch {
   /** Its checkpoint was left open by an earlier owner, and nobody has it: it may have delivered. */
   doubt(checkpoint: OpenCheckpoint, custody: Custody): void {
     const { attemptId } = checkpoint;
-    this.#secondCopies.count(attemptId);
+    this.secondCopies.count(attemptId);
     this.#doubted(custody, { worker: '', attemptId }, doubtfulPositions(checkpoint, custody.message));
     // Another one of it may have been adopted: what is in doubt is not tried, where it is to be held.
     this.#cancelRivals(custody);
@@ -172,20 +172,15 @@ export class Dispatch {
     for (const id of attemptIds) {
       const attempt = this.attempts.get(id);
       if (attempt === undefined) {
-        if (isFresh) this.#secondCopies.passed(id);
+        if (isFresh) this.secondCopies.passed(id);
         continue;
       }
       // Two workers have passed it: the job was sent again, and the first one had it after all.
       if (attempt.checkpointed && attempt.worker !== '' && attempt.worker !== worker)
-        this.#secondCopies.count(id);
+        this.secondCopies.count(id);
       attempt.checkpointed = true;
       if (attempt.worker === '') attempt.worker = worker;
     }
-  }
-
-  /** Nobody here has it, and an owner after this one may have let it go on: it is of an earlier owner, or was given up. */
-  isStray(attemptId: string): boolean {
-    return this.attempts.get(attemptId) === undefined && this.#secondCopies.mayGoOn(attemptId);
   }
 
   /** Marks what may have been delivered; the attempt is over when that is stored, or need not be. */
@@ -202,7 +197,7 @@ export class Dispatch {
       // Whose final dot may be out has it, whoever accepts it too.
       if (attempt !== undefined && !attempt.checkpointed) attempt.worker = batch.worker;
       // Held up on its way, and sent again since.
-      if (attempt === undefined && this.#secondCopies.isLost(id)) this.cancel(batch.worker, id);
+      if (attempt === undefined && this.secondCopies.isLost(id)) this.cancel(batch.worker, id);
     }
     for (const outcome of batch.outcomes) this.#outcome(batch.worker, outcome, nowMs);
     for (const status of batch.sites) this.#context.desk.status(status, nowMs);
@@ -234,7 +229,7 @@ export class Dispatch {
     } else {
       attempt.finished = true;
       // While it was out, an attempt that had been given up said that it had delivered.
-      this.#secondCopies.delivered(attempt.id, results, custody);
+      this.secondCopies.delivered(attempt.id, results, custody);
       for (const { result } of results) this.#context.counters.outcomes.count(result);
       const span = startOutcomeSpan(this.#context.tracing, { custody, outcome, results });
       const believed = this.#rivals.believed(attempt, results);
@@ -256,8 +251,8 @@ export class Dispatch {
     if (custody?.message.recipients.length === 0) return;
     const asked = jobRecipients.length > 0 ? jobRecipients : [...(custody?.message.recipients.keys() ?? [0])];
     const results = outcome.inDoubt ? 'in doubt' : resultsOf(outcome, asked, this.#context.interned);
-    this.#secondCopies.heard(attemptId, results, custody);
-    if (results !== 'in doubt') this.#secondCopies.actedOn(attemptId);
+    this.secondCopies.heard(attemptId, results, custody);
+    if (results !== 'in doubt') this.secondCopies.actedOn(attemptId);
     if (custody === undefined || results === 'returned') this.acknowledge([ack]);
     else if (results === 'in doubt') this.#lateDoubt(custody, ack, { asked, outcome });
     else {
@@ -287,7 +282,7 @@ export class Dispatch {
 
   /** Now, and not when they say so: that may be to a next owner, for which the mail is over. */
   #countOvertaken(custody: Custody, results: readonly PositionResult[], but?: Attempt): void {
-    for (const id of this.#rivals.overtaken(custody, results, but)) this.#secondCopies.count(id);
+    for (const id of this.#rivals.overtaken(custody, results, but)) this.secondCopies.count(id);
   }
 
   /** Attempts that are out for nobody any more are stopped, if they have not passed their checkpoint. */
@@ -343,8 +338,8 @@ export class Dispatch {
     const { custody, id, checkpointed, origin } = attempt;
     const positions = this.#rivals.alone(attempt);
     this.#leaveSite(attempt, false);
-    if (checkpointed) this.#secondCopies.count(id);
-    else this.#secondCopies.lost(id);
+    if (checkpointed) this.secondCopies.count(id);
+    else this.secondCopies.lost(id);
     const site = origin.kind === 'leased' ? origin.site : undefined;
     const lost = { kind: 'lost', nowMs: now(), positions, site, inDoubt: checkpointed } as const;
     const ack = { worker, attemptId: id };
@@ -367,7 +362,7 @@ export class Dispatch {
   acknowledge(acks: readonly PendingAck[]): void {
     for (const ack of acks) {
       const attempt = this.attempts.get(ack.attemptId);
-      if (attempt?.origin.kind === 'adopted') this.#secondCopies.over(ack.attemptId);
+      if (attempt?.origin.kind === 'adopted') this.secondCopies.over(ack.attemptId);
       this.attempts.remove(ack.attemptId);
       this.#checkpoints().end(ack.attemptId, () => this.#acknowledged(ack));
     }
@@ -377,7 +372,7 @@ export class Dispatch {
   settled(acks: readonly PendingAck[]): void {
     for (const ack of acks) {
       const attempt = this.attempts.get(ack.attemptId);
-      if (attempt?.origin.kind === 'adopted') this.#secondCopies.over(ack.attemptId);
+      if (attempt?.origin.kind === 'adopted') this.secondCopies.over(ack.attemptId);
       this.attempts.remove(ack.attemptId);
       this.#checkpoints().over(ack.attemptId);
       this.#acknowledged(ack);

@@ -52,7 +52,8 @@ export function makeWriters(options: WritersOptions): Writers {
     epoch,
     onCheckpoint: (worker, ids, isFresh) => dispatch.checkpointed(worker, ids, isFresh),
     isOver: (attemptId) => dispatch.attempts.get(attemptId) === undefined,
-    isStray: (attemptId) => dispatch.isStray(attemptId),
+    isStray: (attemptId) =>
+      dispatch.attempts.get(attemptId) === undefined && dispatch.secondCopies.mayGoOn(attemptId),
     isOwner: async () => (await isStillOwner(context.direct, partition, epoch)) === 'yes',
     onFenced,
   });
