@@ -18,9 +18,8 @@ export interface RecordPlace {
 }
 
 const UNAVAILABLE_PAUSE_MS = 1000;
-/** Of a stream with several copies another one is asked each time. */
-const TRY_MS = 1300;
-const TRIES = 3;
+/** Of a stream with several copies another one may be asked the second time; one that is only slow has longer then. */
+const TRIES_MS = [1000, 3000];
 const MISSING: FrameRead = { kind: 'missing' };
 const UNAVAILABLE: { kind: 'unavailable' } = { kind: 'unavailable' };
 
@@ -90,8 +89,8 @@ export class PackCache {
     this.fetches += 1;
     this.#silent.tried(stream);
     let got: Got = UNAVAILABLE;
-    for (let tries = 0; got.kind === 'unavailable' && tries < TRIES; tries++) {
-      got = await this.#direct.bySequence(stream, sequence, TRY_MS);
+    for (const withinMs of TRIES_MS) {
+      if (got.kind === 'unavailable') got = await this.#direct.bySequence(stream, sequence, withinMs);
     }
     if (got.kind === 'unavailable') {
       this.#silent.gaveNoAnswer(stream);

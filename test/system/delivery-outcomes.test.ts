@@ -81,7 +81,7 @@ test('An owner that acts on nothing is served so far and no further, others go o
   const isTaken = async (some: Job[]) => {
     owner.send(site, some);
     const isAccepted = () => owner.accepted.includes(some[0]!.attemptId);
-    const isHeard = await until(isAccepted, 2000).then(
+    const isHeard = await until(isAccepted, 5000).then(
       () => true,
       () => false,
     );
