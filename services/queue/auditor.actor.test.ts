@@ -44,7 +44,7 @@ class World {
     interned: new Interned(),
     stream: 'SPOOL_0',
     clock: { toWall: (ms) => ms, fromWall: (ms) => ms },
-    waitMsMax: 3_600_000,
+    waitMsMax: () => 3_600_000,
   });
   readonly desk = new SiteDesk({
     link: { publish: () => true, instance: 'q', payloadMax: 1_000_000 },

@@ -48,9 +48,14 @@ const EVENT = fc.oneof(
   fc.record({ kind: fc.constant('returned'), position: POSITION }),
   fc.record({ kind: fc.constant('lost'), position: POSITION, inDoubt: fc.boolean() }),
   fc.record({ kind: fc.constant('rerouted'), position: POSITION }),
-  fc.record({ kind: fc.constant('flushed') }),
+  fc.record({ kind: fc.constant('doubted'), position: POSITION }),
+  fc.record({ kind: fc.constant('adopted'), position: POSITION }),
+  fc.record({ kind: fc.constant('suspended'), ms: fc.constantFrom(0, 600_000, DAY_MS) }),
+  fc.record({ kind: fc.constant('content lost'), content: fc.constantFrom('damaged', 'gone') }),
+  fc.record({ kind: fc.constant('flushed'), domain: fc.constantFrom('', ...DOMAINS) }),
   fc.record({ kind: fc.constant('reported') }),
 );
+const START = fc.record({ owner: SHIFTS, ingress: SHIFTS, nullReversePath: fc.boolean() });
 type Event = typeof EVENT extends fc.Arbitrary<infer T> ? T : never;
 
 /** An owner without its shells: the mails, the machine, and what would be on its way. */
@@ -60,6 +65,8 @@ class Owner {
   readonly clock: SteadyClock;
   tried = new Set<number>();
   expiredUntried = false;
+  /** Of both sites, on our clock. */
+  suspendedUntilMs = 0;
   #offMs: number;
   #world: { elapsedMs: number };
 
@@ -76,7 +83,7 @@ class Owner {
       interned: new Interned(),
       stream: 'SPOOL_0',
       clock: this.clock,
-      waitMsMax: longestWaitMs(policy),
+      waitMsMax: (deferrals) => longestWaitMs(deferrals, policy),
     });
   }
 
@@ -92,6 +99,7 @@ class Owner {
     const { custody } = this;
     if (custody === undefined) return;
     if (input.kind === 'outcome') for (const { position } of input.results) this.tried.add(position);
+    if (input.kind === 'due') this.#noteRefusals(custody);
     const before = custody.message.recipients.map(({ fate }) => fate);
     const effects = receive(custody.message, input, this.policy);
     for (const effect of effects) this.#perform(custody, effect);
@@ -99,6 +107,18 @@ class Owner {
       const isNewlyExpired = fate === 'expired' && before[position] === 'none';
       if (isNewlyExpired && !this.tried.has(position)) this.expiredUntried = true;
     });
+  }
+
+  /** A site that would not be tried since an attempt was owed has answered for all who wait for it. */
+  #noteRefusals({ message }: Custody): void {
+    message.recipients.forEach(({ phase, owedSinceMs }, position) => {
+      if (phase === 'ready' && this.suspendedUntilMs > owedSinceMs) this.tried.add(position);
+    });
+  }
+
+  due(): void {
+    const refusedUntilMs = () => this.suspendedUntilMs;
+    this.feed({ kind: 'due', nowMs: this.clock.now(), refusedUntilMs });
   }
 
   #perform(custody: Custody, effect: MessageEffect): void {
@@ -109,7 +129,7 @@ class Owner {
   /** As the partition's tick does. */
   tick(): void {
     const nowMs = this.clock.now();
-    for (const _ of this.mails.takeDue(nowMs, 10)) this.feed({ kind: 'due', nowMs });
+    for (const _ of this.mails.takeDue(nowMs, 10)) this.due();
     for (const _ of this.mails.takeStaying(nowMs, 10)) this.feed({ kind: 'stays', nowMs });
   }
 
@@ -148,7 +168,20 @@ function happen(owner: Owner, event: Exclude<Event, { kind: 'new owner' }>): voi
       return;
     }
     case 'flushed':
-      owner.feed({ kind: 'flushed', nowMs, domain: '' });
+      owner.feed({ kind: 'flushed', nowMs, domain: event.domain });
+      return;
+    case 'doubted':
+      owner.feed({ kind: 'doubted', nowMs, positions: [event.position] });
+      return;
+    case 'adopted':
+      if (has(event.position, 'waiting') && custody!.message.phase !== 'reporting')
+        owner.feed({ kind: 'adopted', positions: [event.position], siteKey: SITES[event.position]!.key });
+      return;
+    case 'suspended':
+      owner.suspendedUntilMs = event.ms === 0 ? 0 : nowMs + event.ms;
+      return;
+    case 'content lost':
+      owner.feed({ kind: 'contentLost', nowMs, content: event.content as 'gone' });
       return;
     case 'reported':
       if (custody?.message.phase === 'reporting') owner.feed({ kind: 'reported', nowMs });
@@ -186,6 +219,13 @@ function nextLookMs({ custody, clock, policy }: Owner): number | undefined {
   return isHeld ? 0 : Math.min(custody.wakeAtMs - clock.now(), policy.expireAfterMs + REVIEW_AGAIN_MS);
 }
 
+/** Recipients that wait for longer than the schedule says after as many deferrals. */
+function tooLate({ custody, clock, policy }: Owner): Recipient[] {
+  const ahead = (one: Recipient) => one.nextAttemptAtMs - clock.now();
+  const waiting = custody?.message.recipients.filter(({ phase }) => phase === 'waiting') ?? [];
+  return waiting.filter((one) => ahead(one) > longestWaitMs(one.attempts, policy));
+}
+
 /** What the audit would say if all that is on its way is where it should be, and the next tick wakes what is due. */
 function lackNow({ custody, mails, clock }: Owner) {
   if (custody === undefined) return undefined;
@@ -207,13 +247,13 @@ function taken(world: { elapsedMs: number }, before: Owner, shiftMs: number, pol
   const { custody, clock } = before;
   if (custody === undefined) return owner;
   owner.mails.addState(stateOf(custody.message, clock.toWall), owner.clock.now());
-  owner.feed({ kind: 'due', nowMs: owner.clock.now() });
+  owner.due();
   return owner;
 }
 
 function arrived(
   world: { elapsedMs: number },
-  shifts: { owner: number; ingress: number },
+  shifts: { owner: number; ingress: number; nullReversePath?: boolean },
   policy: MessagePolicy,
 ) {
   const owner = new Owner(world, shifts.owner, policy);
@@ -223,14 +263,14 @@ function arrived(
     length: 1,
     acceptedAtMs: Math.max(0, TODAY_MS + shifts.ingress),
     domains: DOMAINS.map((domain) => ({ domain, count: 1 })),
-    nullReversePath: false,
+    nullReversePath: shifts.nullReversePath ?? false,
     size: 1,
     trace: undefined,
   };
   const storedAtMs = TODAY_MS + world.elapsedMs;
   const pack = { sequence: 1, entries: [entry], settled: new Set<number>(), storedAtMs, isFresh: true };
   owner.mails.addPack(pack, owner.clock.now());
-  owner.feed({ kind: 'due', nowMs: owner.clock.now() });
+  owner.due();
   return owner;
 }
 
@@ -238,21 +278,22 @@ describe('A mail whose clocks all differ', () => {
   test.each(['redeliver', 'hold'] as const)('is never forgotten, nor expires untried (%s)', (inDoubt) => {
     const policy = { ...POLICY, inDoubt };
     fc.assert(
-      fc.property(SHIFTS, SHIFTS, fc.array(EVENT, { maxLength: 30 }), (ownerMs, ingressMs, events) => {
+      fc.property(START, fc.array(EVENT, { maxLength: 30 }), (start, events) => {
         const world = { elapsedMs: 0 };
-        let owner = arrived(world, { owner: ownerMs, ingress: ingressMs }, policy);
+        let owner = arrived(world, start, policy);
         for (const event of events) {
           if (event.kind === 'new owner') owner = taken(world, owner, event.shiftMs, policy);
           else happen(owner, event);
           expect(nextLookMs(owner)).toBeDefined();
           expect(owner.expiredUntried).toBe(false);
           expect(lackNow(owner)).toBeUndefined();
+          expect(tooLate(owner)).toEqual([]);
         }
         // However it ended: it is looked at again in time, whatever the clocks say.
         const withinMs = nextLookMs(owner)!;
         expect(withinMs).toBeLessThanOrEqual(policy.expireAfterMs + REVIEW_AGAIN_MS);
       }),
-      { numRuns: 2000 },
+      { numRuns: 1500 },
     );
   });
 
@@ -285,6 +326,48 @@ describe('A mail whose clocks all differ', () => {
       happen(owner, { kind: 'dispatched', position });
       happen(owner, { kind: 'outcome', position, result: 'deferred' });
     }
+    owner.pass(REVIEW_AGAIN_MS);
+    expect(owner.custody!.message).toMatchObject({ phase: 'reporting', reporting: 'failure' });
+  });
+
+  test('that was accepted before any clock was set is not old when they are', () => {
+    const world = { elapsedMs: 0 };
+    const before = arrived(world, { owner: -TODAY_MS, ingress: -TODAY_MS }, POLICY);
+    happen(before, { kind: 'site', result: 'deferred' });
+    world.elapsedMs += 60_000;
+    const owner = taken(world, before, 0, POLICY);
+    owner.pass(6 * 60_000);
+    for (const result of ['deferred', 'deferred'] as const) {
+      happen(owner, { kind: 'site', result });
+      owner.pass(POLICY.scheduleMs[1]! * 1.1);
+    }
+    expect(owner.custody!.message.recipients.map(({ fate }) => fate)).toEqual(['none', 'none']);
+    expect(owner.custody!.wakeAtMs - owner.clock.now()).toBeLessThanOrEqual(POLICY.delayWarningAfterMs);
+  });
+
+  test('is as old as it is where no clock was ever set', () => {
+    const world = { elapsedMs: 0 };
+    const before = arrived(world, { owner: -TODAY_MS, ingress: -TODAY_MS }, POLICY);
+    before.pass(POLICY.delayWarningAfterMs / 2);
+    const owner = taken(world, before, -TODAY_MS, POLICY);
+    expect(owner.clock.now() - owner.custody!.message.ageFromMs).toBe(POLICY.delayWarningAfterMs / 2);
+  });
+
+  test('is tried at once, and keeps its turn at its site, when only that stands between it and its expiry', () => {
+    const world = { elapsedMs: 0 };
+    const policy = { ...POLICY, delayWarningAfterMs: 30 * DAY_MS };
+    const before = arrived(world, { owner: 0, ingress: 0 }, policy);
+    before.pass(policy.expireAfterMs - 60_000);
+    happen(before, { kind: 'site', result: 'deferred' });
+    world.elapsedMs += 90_000;
+    const owner = taken(world, before, 0, policy);
+    const phases = () => owner.custody!.message.recipients.map(({ phase }) => phase);
+    expect(phases()).toEqual(['routing', 'routing']);
+    happen(owner, { kind: 'site', result: 'site' });
+    owner.pass(11_000);
+    owner.pass(REVIEW_AGAIN_MS);
+    expect(phases()).toEqual(['ready', 'ready']);
+    happen(owner, { kind: 'suspended', ms: 600_000 });
     owner.pass(REVIEW_AGAIN_MS);
     expect(owner.custody!.message).toMatchObject({ phase: 'reporting', reporting: 'failure' });
   });

@@ -20,7 +20,7 @@ function pack(sequence: number, entries: PackEntry[], settled: ReadonlySet<numbe
 function start() {
   const ledger = new PackLedger();
   const clock = { toWall: asItIs, fromWall: asItIs };
-  const options = { ledger, interned: new Interned(), stream: 'SPOOL_0', clock, waitMsMax: 1000 };
+  const options = { ledger, interned: new Interned(), stream: 'SPOOL_0', clock, waitMsMax: () => 1000 };
   return { ledger, mails: new Mails(options) };
 }
 

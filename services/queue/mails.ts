@@ -17,8 +17,8 @@ export interface MailsOptions {
   stream: string;
   /** What is stored has times of wall clocks. */
   clock: Pick<SteadyClock, 'toWall' | 'fromWall'>;
-  /** The longest time between two attempts. */
-  waitMsMax: number;
+  /** The longest time before the attempt that follows so many deferrals. */
+  waitMsMax: (deferrals: number) => number;
 }
 
 /** A pack as it is found, or comes. */

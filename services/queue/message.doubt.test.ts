@@ -40,3 +40,10 @@ describe('A mail that another attempt may have delivered', () => {
     expect(mail.recipients[0]).toMatchObject({ fate: result, inDoubt: false });
   });
 });
+
+test('A late word that it was delivered ends the doubt, and says when', () => {
+  const { mail } = doubtedThen('deferred', 'hold');
+  const results = [{ position: 0, result: 'relayed' as const, reply: NO_REPLY }];
+  receive(mail, { kind: 'late', nowMs: 70, results }, { ...base, inDoubt: 'hold' });
+  expect(mail.recipients[0]).toMatchObject({ fate: 'relayed', inDoubt: false, lastAttemptAtMs: 70 });
+});

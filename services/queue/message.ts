@@ -183,20 +183,25 @@ export function messageFromState(state: MailState, interned: Interned): Message 
 export interface Meeting {
   nowMs: number;
   fromWall: (wallMs: number) => number;
-  /** A time of an earlier owner's clock is never further ahead than this. */
-  waitMsMax: number;
+  /** After so many deferrals: a time of an earlier owner's clock is never further ahead than this. */
+  waitMsMax: (deferrals: number) => number;
 }
+
+/** A wall clock that says less was never set: there was no Postrider. */
+const CLOCKS_SET_MS = Date.UTC(2020, 0);
 
 /**
  * Puts the times of a mail on the clock of the owner that meets it: it cannot have been accepted after that, and what waits for a
- * time waits no longer than any mail ever does.
+ * time waits no longer than the schedule says. The age of a mail that was accepted by clocks that were not set is not known: it counts
+ * from now, unless ours is not set either.
  */
 export function meet(message: Message, { nowMs, fromWall, waitMsMax }: Meeting): void {
-  message.ageFromMs = Math.min(nowMs, fromWall(message.acceptedAtMs));
+  const isAgeKnown = message.acceptedAtMs >= CLOCKS_SET_MS || fromWall(CLOCKS_SET_MS) > nowMs;
+  message.ageFromMs = isAgeKnown ? Math.min(nowMs, fromWall(message.acceptedAtMs)) : nowMs;
   for (const recipient of message.recipients) {
-    const { nextAttemptAtMs, lastAttemptAtMs } = recipient;
+    const { attempts, nextAttemptAtMs, lastAttemptAtMs } = recipient;
     if (nextAttemptAtMs > 0) {
-      recipient.nextAttemptAtMs = Math.min(nowMs + waitMsMax, fromWall(nextAttemptAtMs));
+      recipient.nextAttemptAtMs = Math.min(nowMs + waitMsMax(attempts), fromWall(nextAttemptAtMs));
     }
     if (lastAttemptAtMs > 0) recipient.lastAttemptAtMs = Math.min(nowMs, fromWall(lastAttemptAtMs));
   }

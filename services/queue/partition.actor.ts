@@ -83,7 +83,7 @@ export class Partition implements DispatchOwner, Leaser {
       interned: context.interned,
       stream: this.#stream,
       clock: context.clock,
-      waitMsMax: longestWaitMs(context.policy),
+      waitMsMax: (deferrals) => longestWaitMs(deferrals, context.policy),
     });
     const checkpoints = () => this.#checkpoints;
     this.#dispatch = new Dispatch(this, context, checkpoints);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { nextAttemptAtMs } from './retry.ts';
+import { longestWaitMs, nextAttemptAtMs } from './retry.ts';
 
 const POLICY = { scheduleMs: [60_000, 300_000], expireAfterMs: 0, delayWarningAfterMs: 0 };
 
@@ -14,6 +14,22 @@ describe('the next attempt', () => {
         expect(nextAttemptAtMs(queueId, deferrals, 1_000_000, POLICY)).toBe(atMs);
       }),
     );
+  });
+
+  test('is never later than the longest wait after as many deferrals', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.integer({ min: 1, max: 100 }), (queueId, deferrals) => {
+        const aheadMs = nextAttemptAtMs(queueId, deferrals, 0, POLICY);
+        expect(aheadMs).toBeLessThanOrEqual(longestWaitMs(deferrals, POLICY));
+      }),
+    );
+    expect([0, 1, 2, 3, 4_000_000_000].map((deferrals) => longestWaitMs(deferrals, POLICY))).toEqual([
+      66_000, 66_000, 330_000, 330_000, 330_000,
+    ]);
+  });
+
+  test('is the same in every version: what one has stored, another one computes', () => {
+    expect(nextAttemptAtMs('00abcdefghijklmnopqr', 1, 0, POLICY)).toBe(61_987);
   });
 
   test('is spread over mails that were deferred together', () => {

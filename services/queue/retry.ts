@@ -9,9 +9,14 @@ export interface RetryPolicy {
   delayWarningAfterMs: number;
 }
 
-/** No mail waits longer than this for its next attempt, milliseconds. */
-export function longestWaitMs({ scheduleMs }: Pick<RetryPolicy, 'scheduleMs'>): number {
-  return Math.ceil(1.1 * Math.max(...scheduleMs));
+/** After so many deferrals nothing waits longer than this for its next attempt, milliseconds. */
+export function longestWaitMs(deferrals: number, policy: Pick<RetryPolicy, 'scheduleMs'>): number {
+  return Math.ceil(1.1 * waitMsAfter(deferrals, policy));
+}
+
+/** What was never deferred waits no longer than after the first time. */
+function waitMsAfter(deferrals: number, { scheduleMs }: Pick<RetryPolicy, 'scheduleMs'>): number {
+  return scheduleMs[Math.min(Math.max(1, deferrals), scheduleMs.length) - 1]!;
 }
 
 /** From -1 to 1; queue ids that follow each other are far apart. */
@@ -26,7 +31,5 @@ export function nextAttemptAtMs(
   nowMs: number,
   policy: RetryPolicy,
 ): number {
-  const schedule = policy.scheduleMs;
-  const waitMs = schedule[Math.min(deferrals, schedule.length) - 1]!;
-  return Math.round(nowMs + waitMs * (1 + 0.1 * jitterOf(queueId)));
+  return Math.round(nowMs + waitMsAfter(deferrals, policy) * (1 + 0.1 * jitterOf(queueId)));
 }

@@ -20,7 +20,7 @@ function bench(phase: 'resting' | 'active'): void {
     interned: new Interned(),
     stream: 'SPOOL_0',
     clock,
-    waitMsMax: HOUR_MS,
+    waitMsMax: () => HOUR_MS,
   });
   const link = { publish: () => true, instance: 'q', payloadMax: 1_000_000 };
   const desk = new SiteDesk({ link, shards: 1, now: () => nowMs });
