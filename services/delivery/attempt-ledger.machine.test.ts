@@ -74,6 +74,21 @@ describe('the attempt ledger', () => {
     expect(onJob(ledger, jobOf('c', 6, 1), 'site', 'run')).toEqual({ kind: 'start' });
   });
 
+  test('hears owners that count from 1 again when nobody has spoken for a newer one in a minute (L4)', () => {
+    const ledger = newLedger<string>(0);
+    const sweep = (nowMs: number) => onSwept(ledger, { nowMs, toldBeforeMs: 0, max: 10 });
+    const startsAt = (epoch: number, partition: number) =>
+      onJob(ledger, jobOf(`${epoch} ${partition}`, epoch, partition), 'site', 'run').kind === 'start';
+    expect([startsAt(700, 0), startsAt(700, 1)]).toEqual([true, true]);
+    sweep(60_000);
+    expect([startsAt(1, 0), startsAt(1, 1)]).toEqual([false, false]);
+    onAcknowledged(ledger, { partition: 1, epoch: 700, attemptIds: [] });
+    sweep(119_999);
+    expect([startsAt(2, 0), startsAt(2, 1)]).toEqual([false, false]);
+    sweep(120_000);
+    expect([startsAt(3, 0), startsAt(3, 1)]).toEqual([true, false]);
+  });
+
   test('knows which of the attempts that an owner cancels still run, and hears no older owner (L2)', () => {
     const ledger = newLedger<string>(0);
     for (const id of ['a', 'b', 'c']) onJob(ledger, jobOf(id, 7), 'site', `run ${id}`);

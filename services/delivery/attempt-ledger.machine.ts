@@ -9,7 +9,8 @@
 //  L1  A job starts only when its attempt id is unknown and its epoch is not older than the newest of its partition.
 //  L2  An outcome is told again and again until an acknowledgement of the newest epoch names it.
 //  L3  A repeated job is answered with what is known of it: running, or its outcome.
-//  L4  Epochs of a partition never fall.
+//  L4  Epochs of a partition never fall while anybody speaks for the newest; one that nobody has spoken for in a minute is forgotten. Owners
+//      may count from 1 again (their stream is another one), and of an older owner the fence lets nothing pass.
 //  L5  An owner that acknowledges nothing is told a few outcomes again and not all: it cannot store, perhaps, and has heard them.
 //      With the first word of it all that are due are told again.
 //  L6  Outcomes that nobody acts on have a bound: no job of a partition is taken while its outcomes have as many octets as there is
@@ -54,6 +55,9 @@ export interface LedgerState<R> {
   retoldAtMs: Map<number, number>;
   /** Newest epoch by partition. */
   epochs: Map<number, number>;
+  /** Partitions for whose newest epoch somebody has spoken since then (L4). */
+  spoken: Set<number>;
+  spokenSinceMs: number;
 }
 
 /** What to do with a job that arrived. */
@@ -65,6 +69,7 @@ export type JobVerdict =
   /** Not taken, and not accepted: who sent it sends it again after a while (L6). */
   | { kind: 'full' };
 
+const EPOCH_KEPT_MS = 60_000;
 /** Acknowledged outcomes are kept for one to two of these. */
 const GENERATION_MS = 600_000;
 const GENERATION_MAX = 50_000;
@@ -95,6 +100,8 @@ export function newLedger<R>(nowMs: number): LedgerState<R> {
     rotatedAtMs: nowMs,
     retoldAtMs: new Map(),
     epochs: new Map(),
+    spoken: new Set(),
+    spokenSinceMs: nowMs,
   };
 }
 
@@ -226,6 +233,7 @@ export function onSwept<R>(
   sweep: { nowMs: number; toldBeforeMs: number; max: number },
 ): Untold[] {
   rotate(state, sweep.nowMs);
+  if (sweep.nowMs - state.spokenSinceMs >= EPOCH_KEPT_MS) forgetEpochs(state, sweep.nowMs);
   const due: Untold[] = [];
   const room = new Map<number, number>();
   for (const one of state.unacknowledged.values()) {
@@ -258,10 +266,20 @@ function roomFor(retoldAtMs: number | undefined, nowMs: number): number {
   return nowMs - retoldAtMs >= PROBE_EVERY_MS ? PROBE_MAX : 0;
 }
 
+/** Those that nobody has spoken for (L4). */
+function forgetEpochs<R>(state: LedgerState<R>, nowMs: number): void {
+  for (const partition of state.epochs.keys()) {
+    if (!state.spoken.has(partition)) state.epochs.delete(partition);
+  }
+  state.spoken.clear();
+  state.spokenSinceMs = nowMs;
+}
+
 /** False when `epoch` is older than the newest that was seen. */
 function raiseEpoch<R>(state: LedgerState<R>, partition: number, epoch: number): boolean {
   const newest = state.epochs.get(partition) ?? 0;
   if (epoch < newest) return false;
+  state.spoken.add(partition);
   if (epoch > newest) {
     state.epochs.set(partition, epoch);
     // A new owner (L5).
