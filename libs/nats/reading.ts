@@ -226,8 +226,10 @@ export class Follower {
     this.#stopHearing = link.onReconnected(() => this.#again());
   }
 
-  /** Resolves when the first try to read is made; later ones follow by themselves. */
+  /** Resolves when the first try to read is made; later ones follow by themselves. One that was stopped reads nothing. */
   async start(): Promise<void> {
+    // Its owner may have been given up while it opened.
+    if (this.#now() === 'stopped') return;
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
     await this.#make();
   }
