@@ -2,7 +2,16 @@
 // test/ and run one file at a time.
 import { existsSync } from 'node:fs';
 
-const UNIT = ['libs', 'services', 'deploy', 'test/kit', 'test/tidy', 'test/simulation', 'test/crash'];
+const UNIT = [
+  'libs',
+  'services',
+  'deploy',
+  'test/kit',
+  'test/tidy',
+  'test/simulation',
+  'test/crash',
+  'test/before',
+];
 const SYSTEM = ['test/system', 'test/scenarios', 'test/dialogs'];
 const JAEGER = ['test/jaeger'];
 /** Needs Prometheus; see test/monitoring/programs.ts. */

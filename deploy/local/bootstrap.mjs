@@ -1,5 +1,6 @@
-// First step of `npm start`, `npm test`, `npm run bench`, `npm run crash` and `npm run image`: sets up whatever is missing,
-// then runs the rest on Node 24. Plain JavaScript for Node >= 20 without dependencies: it runs before anything is installed.
+// First step of `npm start`, `npm test`, `npm run bench`, `npm run crash`, `npm run before` and `npm run image`: sets up
+// whatever is missing, then runs the rest on Node 24. Plain JavaScript for Node >= 20 without dependencies: it runs before
+// anything is installed.
 //
 // Fails: a set-up step that cannot be done -> says what was tried, exit 1; otherwise the exit code of what it ran.
 import { spawn } from 'node:child_process';
@@ -18,6 +19,7 @@ const PROGRAMS = {
   start: 'deploy/local/start.ts',
   bench: 'test/bench/bench.ts',
   crash: 'test/crash/crash.ts',
+  before: 'test/before/before.ts',
   scale: 'test/scale/scale.ts',
   trouble: 'test/trouble/trouble.ts',
   image: 'deploy/image/build.ts',

@@ -3,7 +3,7 @@
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { codeOf } from '#kit/other-tree.ts';
+import { withCodeOf } from '#kit/other-tree.ts';
 import { type CrashOptions, runCrash } from './crash-run.ts';
 import { faultPlan, faultText, type Service } from './fault-plan.ts';
 import { isGood, resultText } from './result-text.ts';
@@ -102,22 +102,24 @@ function crashOptions(given: Options, root: string | undefined): CrashOptions {
   };
 }
 
-const given = parse();
-console.log(`seed ${given.seed}`);
-const tree = given.from === undefined ? undefined : codeOf(given.from);
-const options = crashOptions(given, tree?.folder);
-if (given.plan) {
-  for (const fault of faultPlan(options))
-    console.log(`${(fault.atMs / 1000).toFixed(1)} s  ${faultText(fault)}`);
-} else {
-  process.exitCode = await runCrash(options, (result, stage) => {
+/** Exit code. */
+function run(options: CrashOptions, { keepLogs }: Options): Promise<number> {
+  return runCrash(options, (result, stage) => {
     console.log(`\n${resultText(result)}`);
-    if (given.keepLogs !== undefined) {
-      mkdirSync(given.keepLogs, { recursive: true });
-      cpSync(join(stage.cluster.folder, 'log'), join(given.keepLogs, 'log'), { recursive: true });
-      cpSync(stage.traceFolder, join(given.keepLogs, 'trace'), { recursive: true });
+    if (keepLogs !== undefined) {
+      mkdirSync(keepLogs, { recursive: true });
+      cpSync(join(stage.cluster.folder, 'log'), join(keepLogs, 'log'), { recursive: true });
+      cpSync(stage.traceFolder, join(keepLogs, 'trace'), { recursive: true });
     }
     return isGood(result) ? 0 : 1;
   });
 }
-tree?.remove();
+
+const given = parse();
+console.log(`seed ${given.seed}`);
+if (given.plan) {
+  for (const fault of faultPlan(crashOptions(given, undefined)))
+    console.log(`${(fault.atMs / 1000).toFixed(1)} s  ${faultText(fault)}`);
+} else {
+  process.exitCode = await withCodeOf(given.from, (tree) => run(crashOptions(given, tree), given));
+}

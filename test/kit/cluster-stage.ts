@@ -22,12 +22,16 @@ export interface StageOptions {
   routes?: NonNullable<ConfigInput['routes']>;
   nats?: OtherNats;
   instances?: NonNullable<ClusterOptions['instances']>;
+  nodeOptionsOf?: NonNullable<ClusterOptions['nodeOptionsOf']>;
+  natsStore?: NonNullable<ClusterOptions['natsStore']>;
   sink?: SinkOptions;
 }
 
 export interface Sending extends Partial<ClientMail> {
   to: string | readonly string[];
   listener?: keyof typeof LISTENER;
+  /** Which ingress; the first one when absent. */
+  ingress?: number;
 }
 
 export class Stage {
@@ -47,6 +51,7 @@ export class Stage {
     routes = [],
     nats,
     sink: sinkOptions = {},
+    ...more
   }: StageOptions = {}): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), 'postrider-stage-'));
     const [certificate, key] = [join(folder, 'certificate.pem'), join(folder, 'key.pem')];
@@ -57,6 +62,7 @@ export class Stage {
     const cluster = await Cluster.start({
       instances,
       ...(nats && { nats }),
+      ...more,
       listeners: [
         { role: 'relay', tls: 'starttls' },
         { role: 'mx', tls: 'starttls' },
@@ -75,14 +81,14 @@ export class Stage {
   }
 
   /** A client that has said EHLO. */
-  client(listener: keyof typeof LISTENER = 'relay'): Promise<SmtpClient> {
+  client(listener: keyof typeof LISTENER = 'relay', ingress = 0): Promise<SmtpClient> {
     const tls = listener === 'submission' ? 'implicit' : 'none';
-    return SmtpClient.open(this.cluster.smtpPort(LISTENER[listener]), tls);
+    return SmtpClient.open(this.cluster.smtpPort(LISTENER[listener], ingress), tls);
   }
 
   /** One transaction over a connection of its own. */
-  async attempt({ to, listener, ...mail }: Sending): Promise<MailReplies> {
-    const client = await this.client(listener);
+  async attempt({ to, listener, ingress, ...mail }: Sending): Promise<MailReplies> {
+    const client = await this.client(listener, ingress);
     const forwardPaths = typeof to === 'string' ? [to] : to;
     const base = { reversePath: `alice@${LOCAL}`, data: Buffer.from('Subject: a mail\r\n\r\nhello\r\n') };
     const replies = await client.send({ ...base, ...mail, forwardPaths });

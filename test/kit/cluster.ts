@@ -12,7 +12,7 @@ import type { configSchema } from '#libs/config/schema.ts';
 import { readMetric } from './cluster-metrics.ts';
 import { freePort } from './cluster-ports.ts';
 import { type ServiceName, ServiceProcess } from './cluster-process.ts';
-import { startNats } from './nats-server.ts';
+import { type NatsOptions, startNats } from './nats-server.ts';
 
 export type ConfigInput = z.input<typeof configSchema>;
 type ListenerInput = Omit<NonNullable<ConfigInput['listeners']>[number], 'port' | 'address' | 'unixSocket'>;
@@ -33,10 +33,10 @@ export interface ClusterOptions {
   nodeOptions?: Partial<Record<ServiceName, readonly string[]>>;
   /** More of them, of one process. */
   nodeOptionsOf?: (service: ServiceName, index: number) => readonly string[];
-  /** Folder of the tree whose services run; this one by default. */
+  /** Folder of the tree whose services run; by default the one that POSTRIDER_TREE names, or this one. */
   root?: string;
-  /** Where its own nats-server has its store, and how large JetStream may get (octets). */
-  natsStore?: { parentFolder?: string; storageMax?: number };
+  /** Where its own nats-server has its store, how large JetStream may get, and what it takes (octets). */
+  natsStore?: Pick<NatsOptions, 'parentFolder' | 'storageMax' | 'payloadMax'>;
   /** Servers of NATS that run already and that the test stops; by default the cluster has one of its own. */
   nats?: OtherNats;
   /** Where a process finds NATS, when it is not to go there directly. */
@@ -124,11 +124,9 @@ export class Cluster {
         ...(options.nodeOptions?.[service] ?? []),
         ...(options.nodeOptionsOf?.(service, index) ?? []),
       ];
-      const files = { service, index, configFile, logFile, nodeOptions };
-      const process = new ServiceProcess(
-        options.root === undefined ? files : { ...files, root: options.root },
-      );
-      members.push({ ports, process });
+      const { root = process.env.POSTRIDER_TREE } = options;
+      const files = { service, index, configFile, logFile, nodeOptions, ...(root !== undefined && { root }) };
+      members.push({ ports, process: new ServiceProcess(files) });
     }
     this.#members.set(service, members);
   }

@@ -2,7 +2,7 @@
 // does to mails. Exit code 1 when the limit was passed or not reached, or when a mail was lost or came twice without a reason.
 import { Command } from 'commander';
 import { isKept, ledgerText } from '#kit/load-ledger.ts';
-import { codeOf } from '#kit/other-tree.ts';
+import { withCodeOf } from '#kit/other-tree.ts';
 import { median, percentile, table, whole } from '../bench/statistics.ts';
 import { type Exactness, runExactness, STEPS, type Step } from './exactness-run.ts';
 import { type Measured, possiblePerSecond, runThroughput, type ThroughputOptions } from './throughput.ts';
@@ -126,8 +126,7 @@ function exactness({ steps }: Options): Promise<boolean> {
   });
 }
 
-async function upgrade({ from }: Options): Promise<boolean> {
-  const older = from === undefined ? undefined : codeOf(from);
+function upgrade({ from }: Options, older: string | undefined): Promise<boolean> {
   say(
     `rolling upgrade${from === undefined ? '' : ` from ${from}`}: two of each service, 200 mails/s, SIGTERM and a new process, one after the other:`,
   );
@@ -135,24 +134,20 @@ async function upgrade({ from }: Options): Promise<boolean> {
     instances: 2,
     perSecond: 200,
     pauseMs: 2000,
-    ...(older !== undefined && { from: older.folder, answerAfterMs: OLDER_ANSWER_MS }),
+    ...(older !== undefined && { from: older, answerAfterMs: OLDER_ANSWER_MS }),
     say: (line: string) => say(`  ${line}`),
   };
-  try {
-    return await runUpgrade(options, ({ restarts, delaysMs, ledger }, cluster) => {
-      const [p50, p99] = [0.5, 0.99].map((share) => percentile(delaysMs, share).toFixed(0));
-      say(`\n${ledgerText(ledger)}`);
-      say(
-        `${restarts} restarts; way of a mail: p50 ${p50} ms, p99 ${p99} ms, longest ${longest(delaysMs).toFixed(0)} ms\n`,
-      );
-      // What a worker of an older commit leaves in doubt when it ends may come twice, and is counted.
-      if (isKept(ledger) && (older !== undefined || ledger.duplicates === 0)) return true;
-      say(cluster.logTails());
-      return false;
-    });
-  } finally {
-    older?.remove();
-  }
+  return runUpgrade(options, ({ restarts, delaysMs, ledger }, cluster) => {
+    const [p50, p99] = [0.5, 0.99].map((share) => percentile(delaysMs, share).toFixed(0));
+    say(`\n${ledgerText(ledger)}`);
+    say(
+      `${restarts} restarts; way of a mail: p50 ${p50} ms, p99 ${p99} ms, longest ${longest(delaysMs).toFixed(0)} ms\n`,
+    );
+    // What a worker of an older commit leaves in doubt when it ends may come twice, and is counted.
+    if (isKept(ledger) && (older !== undefined || ledger.duplicates === 0)) return true;
+    say(cluster.logTails());
+    return false;
+  });
 }
 
 const options = parse();
@@ -160,5 +155,7 @@ const all = !(options.throughput || options.exactness || options.upgrade);
 const passed: boolean[] = [];
 if (all || options.throughput) passed.push(await throughput(options));
 if (all || options.exactness) passed.push(await exactness(options));
-if (all || options.upgrade) passed.push(await upgrade(options));
+if (all || options.upgrade) {
+  passed.push(await withCodeOf(options.from, (older) => upgrade(options, older)));
+}
 process.exitCode = passed.every(Boolean) ? 0 : 1;

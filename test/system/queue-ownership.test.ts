@@ -4,7 +4,6 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { Cluster } from '#kit/cluster.ts';
 import { readMetric } from '#kit/cluster-metrics.ts';
 import { QueueRig, until } from '#kit/queue-rig.ts';
-import { Uncounted } from '../../services/queue/uncounted.actor.ts';
 
 jest.setTimeout(120_000);
 
@@ -57,42 +56,6 @@ describe('An owner that does not know whether it still is one', () => {
     await rig.openQueue();
     await until(() => rig.isEmpty());
     expect(worker.taken).toHaveLength(1);
-  });
-});
-
-describe('Mail of a partition that nobody owns', () => {
-  let rig: QueueRig;
-
-  beforeEach(async () => {
-    rig = await QueueRig.start({ partitions: 8 });
-  });
-
-  afterEach(() => rig.stop());
-
-  test('is counted by who is next for it', async () => {
-    const first = await rig.openQueue();
-    const second = await rig.queue();
-    const opened = (one: typeof first) => [...one.queue.partitions.values()].filter(({ isOpen }) => isOpen);
-    await until(() => opened(first).length + opened(second).length === 8 && opened(second).length > 0);
-    const partition = opened(first)[0]!.number;
-    await rig.accept(one, partition);
-    await rig.accept(one, partition);
-    // It can claim nothing any more.
-    const { direct } = second.context;
-    direct.lastOf = async () => ({ kind: 'unavailable' });
-    const uncounted = new Uncounted({
-      link: second.link,
-      layout: rig.layout,
-      partitions: () => second.queue.uncounted,
-      now: () => performance.now(),
-    });
-    expect(second.queue.freePartitions).toEqual([]);
-    await first.kill();
-    await until(async () => {
-      await uncounted.sweep();
-      return uncounted.records === 2;
-    }, 20_000);
-    await until(() => second.queue.freePartitions.includes(partition), 20_000);
   });
 });
 
