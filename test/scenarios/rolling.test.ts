@@ -15,8 +15,9 @@ afterEach(async () => {
 async function unanswered(config: StageOptions['config'], recipient: string): Promise<Stage> {
   const opened = await Stage.open({ instances: { delivery: 2 }, config: { ...config } });
   stage = opened;
-  opened.sink.behaviour.slowMs = 4000;
-  for (let i = 0; i < MAILS; i++) await opened.send({ to: `${recipient}@sink.test` });
+  opened.sink.behaviour.slowMs = 8000;
+  const sending = Array.from({ length: MAILS }, () => opened.send({ to: `${recipient}@sink.test` }));
+  await Promise.all(sending);
   await opened.cluster.until('every dot is out', () => (opened.sink.taken === MAILS ? true : undefined));
   return opened;
 }
