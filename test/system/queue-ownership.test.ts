@@ -37,8 +37,9 @@ describe('An owner that does not know whether it still is one', () => {
     const [doubted] = await rig.accept(one, 0);
     const [sure] = await rig.accept(one, 1);
     await until(() => worker.jobsOf(sure!).length === 1);
-    await until(() => asked.length >= 3, 20_000);
-    expect(worker.jobsOf(doubted!)).toEqual([]);
+    const sent = () => worker.jobsOf(doubted!);
+    await until(() => asked.length >= 3 || sent().length > 0, 20_000);
+    expect(sent()).toEqual([]);
     answers = true;
     await until(() => worker.jobsOf(doubted!).length === 1);
     await until(() => rig.isEmpty());
@@ -50,7 +51,8 @@ describe('An owner that does not know whether it still is one', () => {
     owner.seemDead();
     await until(() => !owner.queue.hasLease);
     await rig.accept(one, 0);
-    await until(() => [...owner.queue.partitions.values()].some(({ mails }) => mails.size === 1));
+    const isThere = () => [...owner.queue.partitions.values()].some(({ mails }) => mails.size === 1);
+    await until(() => isThere() || worker.taken.length > 0);
     await pause(500);
     expect(worker.taken).toEqual([]);
     await rig.openQueue();
