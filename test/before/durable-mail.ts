@@ -11,7 +11,7 @@ const INGRESS_STREAMS = 'test/system/ingress-streams.test.ts';
 /** Of an attempt that should be in doubt, and is not. */
 const NOT_IN_DOUBT = /- {5}"00mail00000000000000\.1\.1",\s+- {3}\],\s+\+ {3}Array \[\],/;
 /** A job, where there should be none. */
-const SENT = /- Array \[\]\s+\+ Array \[\s+\+ {3}Object \{[^]{0,100}"attemptId": "[^"]+"/;
+const SENT = /- Array \[\]\s+\+ Array \[\s+\+ {3}Object \{[\s\S]{0,100}"attemptId": "[^"]+"/;
 const NEVER_EMPTY = /not within \d+ ms: \(\) => rig\.isEmpty\(\)/;
 
 export const durableMail: BeforeTable = {
