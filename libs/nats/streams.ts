@@ -14,7 +14,10 @@ const RULES_KEPT = 16;
 const RULES_OCTETS_MAX = 256 * 1024;
 /** Packs and states, a quarter of a MiB each at most as a rule. */
 const QUARANTINE_RECORDS_MAX = 1000;
-/** Room for half a million attempts between their final dot and its reply. */
+/**
+ * Room for a million attempts between their final dot and its reply, or for 160,000 that were each stored alone (207 octets); a worker has
+ * 1,000 at most by default. Owners write again what would be dropped (services/queue/checkpoint-room.actor.ts).
+ */
 const CHECKPOINTS_OCTETS_MAX = 32 * 1024 * 1024;
 
 /**
@@ -98,7 +101,7 @@ function checkpointsStream({ replicas }: Layout): StreamConfig {
     storage: replicas > 1 ? 'memory' : 'file',
     ...(replicas === 1 && { persist_mode: 'async' }),
     num_replicas: replicas,
-    // Better a duplicate that is not counted than no mail at all: owners of an older version never remove what is over.
+    // Owners of an older version never remove what is over, and mail must go on then. What counts is written again before it is dropped.
     discard: 'old',
     max_bytes: CHECKPOINTS_OCTETS_MAX,
   };

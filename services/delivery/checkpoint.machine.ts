@@ -18,6 +18,7 @@
 //  K6  An attempt of an owner that writes fences waits for one of that owner, or of a later one: where there is none, the stream has
 //      lost it, and what it shut out is not known. The owner is told.
 import { partsOfAttemptId } from '#libs/mail/attempt-id.ts';
+import { seats } from '#libs/nats/checkpoint-seats.ts';
 import type { Job } from '#proto/postrider/v1/job.ts';
 
 /** Who asks; more than this is the shell's. */
@@ -83,10 +84,6 @@ export type CheckpointEffect<P extends Passenger> =
   | { kind: 'refuse'; passenger: P; cause: RefusalCause };
 
 type Effects<P extends Passenger> = CheckpointEffect<P>[];
-
-/** Names in one record, and positions of recipients beside them: some 100 KiB. */
-const NAMES_MAX = 1000;
-const POSITIONS_MAX = 10_000;
 
 export function newCheckpoints<P extends Passenger>(): CheckpointsState<P> {
   return { lanes: new Map(), due: new Set() };
@@ -200,7 +197,7 @@ function set<P extends Passenger>(lane: Lane<P>, partition: number, effects: Eff
     return;
   }
   if (unfenced.length > 0) lane.waiting = lane.waiting.filter((passenger) => !isUnfenced(passenger, fence));
-  lane.aboard = lane.waiting.splice(0, seats(lane.waiting));
+  lane.aboard = lane.waiting.splice(0, seats(lane.waiting, positionsOf));
   if (unfenced.length > 0) lane.waiting = [...unfenced, ...lane.waiting];
   lane.phase = 'publishing';
   effects.push({ kind: 'publish', partition, fenceSequence: lane.fence.sequence, passengers: lane.aboard });
@@ -221,15 +218,7 @@ function isUnfenced({ attempt }: Passenger, fence: KnownFence): boolean {
   return attempt.job.fenced === true && attempt.job.epoch > fence.epoch;
 }
 
-/** How many of those who wait have room in one record; at least one. */
-function seats<P extends Passenger>(waiting: readonly P[]): number {
-  let positions = 0;
-  for (let count = 0; count < waiting.length; count++) {
-    positions += waiting[count]!.attempt.job.recipients.length;
-    if (count === NAMES_MAX || (count > 0 && positions > POSITIONS_MAX)) return count;
-  }
-  return waiting.length;
-}
+const positionsOf = ({ attempt }: Passenger) => attempt.job.recipients.length;
 
 function causeAgainst({ attempt }: Passenger, fence: KnownFence | undefined): RefusalCause | undefined {
   const { job, standing } = attempt;

@@ -1,32 +1,43 @@
-// Records that say again which checkpoints are open, in the name of their workers. Pure.
-import type { Checkpoint } from '#proto/postrider/v1/job.ts';
+// Records of checkpoints as an owner reads them, and as it writes those that are open again, in records of a bounded size.
+import { seats } from '#libs/nats/checkpoint-seats.ts';
+import { readMessage } from '#libs/nats/decoding.ts';
+import type { StoredRecord } from '#libs/nats/reading.ts';
+import { Checkpoint } from '#proto/postrider/v1/job.ts';
 import type { OpenCheckpoint } from './checkpoint-ledger.ts';
 
-/** Attempts in one record: far below the payload limit of NATS. */
-export const IDS_MAX = 1000;
-
-/** Those of one record have one worker. */
-export function copiesOf(open: Iterable<OpenCheckpoint>): OpenCheckpoint[][] {
+/** As many as have room in one record together, all of one worker: a record speaks in its name. */
+export function partsToCopy(open: Iterable<OpenCheckpoint>): OpenCheckpoint[][] {
   const byWorker = new Map<string, OpenCheckpoint[]>();
   for (const one of open) {
     const some = byWorker.get(one.worker);
     if (some === undefined) byWorker.set(one.worker, [one]);
     else some.push(one);
   }
-  const copies: OpenCheckpoint[][] = [];
-  for (const some of byWorker.values()) {
-    for (let from = 0; from < some.length; from += IDS_MAX) copies.push(some.slice(from, from + IDS_MAX));
+  const parts: OpenCheckpoint[][] = [];
+  for (let rest of byWorker.values()) {
+    while (rest.length > 0) {
+      const count = seats(rest, ({ recipients }) => recipients.length);
+      parts.push(rest.slice(0, count));
+      rest = rest.slice(count);
+    }
   }
-  return copies;
+  return parts;
 }
 
-/** The record; at least one is open. */
-export function recordOf(open: readonly [OpenCheckpoint, ...OpenCheckpoint[]]): Checkpoint {
-  const parts = open.filter(({ recipients }) => recipients.length > 0);
+/** The record of a part that is not empty. */
+export function copyOf(part: readonly OpenCheckpoint[]): Checkpoint {
+  const some = part.filter(({ recipients }) => recipients.length > 0);
   return {
-    worker: open[0].worker,
-    attemptIds: open.map(({ attemptId }) => attemptId),
+    worker: part[0]!.worker,
+    attemptIds: part.map(({ attemptId }) => attemptId),
     ended: [],
-    parts: parts.map(({ attemptId, recipients }) => ({ attemptId, recipients: [...recipients] })),
+    parts: some.map(({ attemptId, recipients }) => ({ attemptId, recipients: [...recipients] })),
   };
+}
+
+const UNREADABLE: Checkpoint = { worker: '', attemptIds: [], ended: [], parts: [] };
+
+/** One that cannot be read says nothing. */
+export function checkpointOf({ data, subject }: StoredRecord): Checkpoint {
+  return readMessage(Checkpoint, data, subject) ?? UNREADABLE;
 }

@@ -25,6 +25,8 @@ interface Open extends OpenCheckpoint {
 }
 
 const CUT_AT = 1024;
+/** A record takes 175 octets and 32 for each attempt, its part of a copy 32 for each: with fewer a copy is less than half as large. */
+const OPEN_PER_RECORD_MAX = 4;
 const ALL: readonly number[] = Object.freeze([]);
 
 export class CheckpointLedger {
@@ -49,6 +51,16 @@ export class CheckpointLedger {
     return this.#records.length - this.#head;
   }
 
+  /** True when copies of what is open take much less room than the records that are kept for it. */
+  get isSparse(): boolean {
+    return this.#open.size < OPEN_PER_RECORD_MAX * this.records;
+  }
+
+  /** Open ones whose record stands below this sequence. */
+  below(sequence: number): OpenCheckpoint[] {
+    return [...this.#open.values()].filter(({ record }) => record.sequence < sequence);
+  }
+
   get(attemptId: string): OpenCheckpoint | undefined {
     return this.#open.get(attemptId);
   }
@@ -62,12 +74,13 @@ export class CheckpointLedger {
     this.#readTo = Math.max(this.#readTo, sequence);
     for (const attemptId of record.ended) this.over(attemptId);
     const recorded: Recorded = { sequence, open: 0 };
+    const recipientsOf = new Map(record.parts.map((part) => [part.attemptId, part.recipients]));
     for (const attemptId of record.attemptIds) {
       if (isOver(attemptId)) continue;
       // Published twice, or by two workers: the newest record stands for it.
       this.over(attemptId);
       recorded.open += 1;
-      const recipients = record.parts.find((part) => part.attemptId === attemptId)?.recipients ?? ALL;
+      const recipients = recipientsOf.get(attemptId) ?? ALL;
       this.#open.set(attemptId, { attemptId, worker: record.worker, recipients, record: recorded });
     }
     if (recorded.open > 0) this.#records.push(recorded);

@@ -131,6 +131,7 @@ let out: Set<string>;
 let checkpoints: Checkpoints;
 let isOwner: boolean;
 let layout: { replicas: number };
+let room: { renewBelow: number };
 
 beforeEach(() => {
   stream = new FakeStream();
@@ -139,6 +140,7 @@ beforeEach(() => {
   isOwner = true;
   layout = { replicas: 1 };
   out = new Set([ours]);
+  room = { renewBelow: 0 };
   checkpoints = new Checkpoints({
     partition: 0,
     epoch: EPOCH,
@@ -146,6 +148,7 @@ beforeEach(() => {
     layout,
     writer: stream.writer,
     now: () => performance.now(),
+    checkpointRoom: room,
     onCheckpoint: (worker, ids, isFresh) => heard.push(`${worker} ${ids} ${isFresh ? 'fresh' : 'known'}`),
     isOver: (attemptId) => !out.has(attemptId),
     isStray: (attemptId) => !out.has(attemptId) && attemptId.endsWith('.9'),
@@ -317,4 +320,37 @@ describe('The checkpoints of a partition', () => {
       expect(checkpoints.ledger.lowWater()).toBe(copies === 1 ? 1 : 2);
     },
   );
+
+  test('are written again, and their fence, when they are among the oldest of a stream that fills', async () => {
+    await opened();
+    const fencedAt = fences().at(-1)!.sequence;
+    stream.pass('w', ours);
+    await until(() => checkpoints.ledger.get(ours) !== undefined);
+    for (let i = 0; i < 5; i++) stream.pass('v', `q.${i + 2}.a`);
+    await until(() => checkpoints.ledger.readTo === stream.sequence);
+    room.renewBelow = fencedAt + 3;
+    await checkpoints.trim();
+    expect(fences().at(-1)!.sequence).toBeGreaterThan(fencedAt + 3);
+    const copy = Checkpoint.decode(stream.records.at(-1)!.data);
+    expect(copy).toMatchObject({ worker: 'w', attemptIds: [ours] });
+    await until(() => checkpoints.ledger.readTo === stream.sequence);
+    // Neither is old any more: nothing is written a second time.
+    const written = stream.sequence;
+    await checkpoints.trim();
+    expect(stream.sequence).toBe(written);
+    expect(fresh()).toEqual([`w ${ours} fresh`, ...[2, 3, 4, 5, 6].map((i) => `v q.${i}.a fresh`)]);
+    expect(troubles).toEqual([]);
+  });
+
+  test('of many attempts in one record are left where they are: a copy would be as large', async () => {
+    await opened();
+    const many = Array.from({ length: 9 }, (_, i) => `q.${i + 1}.a`);
+    for (const id of many) out.add(id);
+    const sequence = stream.pass('w', ...many);
+    await until(() => checkpoints.ledger.readTo === sequence);
+    room.renewBelow = sequence + 1;
+    await checkpoints.trim();
+    // The fence alone.
+    expect(stream.sequence).toBe(sequence + 1);
+  });
 });

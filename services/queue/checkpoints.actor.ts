@@ -17,15 +17,17 @@ import { Follower, readAll, type StoredRecord } from '#libs/nats/reading.ts';
 import type { RecordWriter } from '#libs/nats/records.ts';
 import { purgeBelow } from '#libs/nats/trimming.ts';
 import { Checkpoint, Fence } from '#proto/postrider/v1/job.ts';
-import { copiesOf, IDS_MAX, recordOf } from './checkpoint-copies.ts';
+import { checkpointOf, copyOf, partsToCopy } from './checkpoint-copies.ts';
 import { CheckpointLedger, type OpenCheckpoint } from './checkpoint-ledger.ts';
+import type { CheckpointRoom } from './checkpoint-room.actor.ts';
 import { type Admissions, admissionsOf, afterGivingUp, fenceOf } from './fence-admissions.ts';
 import { GrowingPause } from './pause-growing.ts';
 
 const STREAM = CHECKPOINTS_STREAM;
-const UNREADABLE: Checkpoint = { worker: '', attemptIds: [], ended: [], parts: [] };
 const STORE_WAIT_MS = 5000;
 const CATCH_UP_WAIT_MS = 5000;
+/** Attempts that end in one record: far below the payload limit of NATS. */
+const IDS_MAX = 1000;
 const PAUSE = { firstMs: 100, lastMs: 2000 };
 /** So many records behind an attempt that takes long are worth a copy of what is still open. */
 const COPY_FROM_RECORDS = 500;
@@ -38,6 +40,7 @@ export interface CheckpointsOptions {
   layout: Pick<Layout, 'replicas'>;
   writer: Pick<RecordWriter, 'store'>;
   now: () => number;
+  checkpointRoom: Pick<CheckpointRoom, 'renewBelow'>;
   /** A worker may send the final dots of these attempts; `isFresh` when they passed while the partition was ours, and now for the first time. */
   onCheckpoint: (worker: string, attemptIds: readonly string[], isFresh: boolean) => void;
   /** False while something may still become of the attempt. */
@@ -360,9 +363,9 @@ export class Checkpoints {
 
   /** Writes open checkpoints again, in the name of their workers. */
   async #copy(open: Iterable<OpenCheckpoint>): Promise<void> {
-    for (const some of copiesOf(open)) {
-      const [first, ...others] = this.#stillOpen(some);
-      if (first !== undefined && !(await this.#publish(recordOf([first, ...others])))) return;
+    for (const part of partsToCopy(open)) {
+      const open = this.#stillOpen(part);
+      if (open.length > 0 && !(await this.#publish(copyOf(open)))) return;
     }
   }
 
@@ -372,21 +375,26 @@ export class Checkpoints {
     return some.filter(({ attemptId }) => !ending.has(attemptId) && this.ledger.get(attemptId) !== undefined);
   }
 
-  /** Removes records of attempts that are over. Called about once a second. */
-  async trim(): Promise<void> {
-    const { link, partition, now } = this.#options;
-    const nowMs = now();
-    if (this.ledger.records > COPY_FROM_RECORDS && nowMs - this.#copiedAtMs >= COPY_EVERY_MS) {
-      this.#copiedAtMs = nowMs;
+  /** What stands among the oldest records and counts would be the first to go, should the stream become full. */
+  async #renew(): Promise<void> {
+    const { checkpointRoom, now } = this.#options;
+    const { renewBelow } = checkpointRoom;
+    if (this.#fence < renewBelow) await this.#fenceAgain();
+    // Of what is dense a copy would free nothing, and what is written again in vain makes the stream fuller.
+    if (this.ledger.lowWater() < renewBelow && this.ledger.isSparse) {
+      await this.#copy(this.ledger.below(renewBelow));
+    } else if (this.ledger.records > COPY_FROM_RECORDS && now() - this.#copiedAtMs >= COPY_EVERY_MS) {
+      this.#copiedAtMs = now();
       await this.#copy([...this.ledger.all()]);
     }
+  }
+
+  /** Removes records of attempts that are over. Called about once a second. */
+  async trim(): Promise<void> {
+    const { link, partition } = this.#options;
+    if (!this.#isStopped) await this.#renew();
     const lowWater = this.ledger.lowWater();
     if (this.#isStopped || lowWater <= Math.max(1, this.#purgedTo)) return;
     if (await purgeBelow(link, STREAM, subjects.checkpoint(partition), lowWater)) this.#purgedTo = lowWater;
   }
-}
-
-/** One that cannot be read says nothing. */
-function checkpointOf({ data, subject }: StoredRecord): Checkpoint {
-  return readMessage(Checkpoint, data, subject) ?? UNREADABLE;
 }

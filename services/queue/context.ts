@@ -7,6 +7,7 @@ import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import type { Counter } from '#libs/telemetry/metrics.ts';
 import type { Tally } from '#libs/telemetry/tally.ts';
 import type { Tracing } from '#libs/telemetry/tracing.ts';
+import type { CheckpointRoom } from './checkpoint-room.actor.ts';
 import type { Erasure } from './erasure.actor.ts';
 import type { Interned } from './interned.ts';
 import type { MessagePolicy } from './message-reviews.ts';
@@ -33,6 +34,8 @@ export interface QueueContext {
   interned: Interned;
   /** What rounds of storing and moving share, of all partitions together. */
   rounds: Rounds;
+  /** How full CHECKPOINTS is, and what of it must be written again. */
+  checkpointRoom: CheckpointRoom;
   hostname: string;
   sameTraceWindowMs: number;
   /** Settled packs stay in SPOOL for this long. */

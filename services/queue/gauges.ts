@@ -8,6 +8,7 @@ export interface Shown {
   queue: Queue;
   desk: SiteDesk;
   uncounted: { readonly records: number };
+  checkpointRoom: { readonly share: number };
   /** Of the whole cluster. */
   partitions: number;
   siteConnectionsMax: number;
@@ -60,6 +61,11 @@ export function registerGauges(metrics: Pick<Metrics, 'gauge'>, shown: Shown): v
     'quarantine_records',
     'Records of the whole cluster that cannot be read and wait for an operator, as each instance sees them.',
     shown.quarantined,
+  );
+  gauge(
+    'checkpoints_used_ratio',
+    'Share of its max_bytes that CHECKPOINTS holds, as each instance sees it; well below a half: when it is full, the oldest records go.',
+    () => shown.checkpointRoom.share,
   );
   gauge('reports_waiting', 'Reports to senders that are not stored yet.', sum('reports'));
   gauge('workers', 'Delivery workers that this instance hears; without any, no mail leaves.', shown.workers);

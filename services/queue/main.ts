@@ -11,6 +11,7 @@ import { serveQueueAdmin } from '#libs/rpc/queue-admin.ts';
 import { steadyClock } from '#libs/shell/steady-clock.ts';
 import { Tally } from '#libs/telemetry/tally.ts';
 import { QueueAdmin } from './admin.actor.ts';
+import { CheckpointRoom } from './checkpoint-room.actor.ts';
 import { watchClocks } from './clock-watch.ts';
 import { Erasure } from './erasure.actor.ts';
 import { Gate, restAsLong } from './gate.ts';
@@ -88,6 +89,7 @@ function sharedContext(service: ServiceContext, layout: Layout): SharedContext {
     routes: new Routes(link, now),
     desk: new SiteDesk({ link, shards: config.delivery.shards, now }),
     interned: new Interned(),
+    checkpointRoom: new CheckpointRoom(link),
     rounds: new Rounds({
       now,
       gate: () => new Gate({ places: PATIENT_ROUNDS_MAX, rest: restAsLong, now }),
@@ -145,6 +147,7 @@ await runService({
     registerGauges(telemetry.metrics, {
       queue,
       uncounted,
+      checkpointRoom: shared.checkpointRoom,
       quarantined: () => quarantine.count,
       desk: shared.desk,
       partitions: layout.partitions,

@@ -242,6 +242,7 @@ export class Queue {
     this.#place();
     this.#context.desk.sweep(nowMs);
     this.#context.counters.outcomes.sweep();
+    void this.#context.checkpointRoom.look();
     for (const partition of this.partitions.values()) {
       partition.sweep(nowMs).catch((error: Error) => this.#context.onTrouble(error.message));
     }

@@ -27,6 +27,7 @@ import {
   type Reply,
 } from '#proto/postrider/v1/mail.ts';
 import { RouteAnswer, RouteRequest, type Site, Transport } from '#proto/postrider/v1/route.ts';
+import { CheckpointRoom } from '../../services/queue/checkpoint-room.actor.ts';
 import { Erasure } from '../../services/queue/erasure.actor.ts';
 import { Gate, restAsLong } from '../../services/queue/gate.ts';
 import { Interned } from '../../services/queue/interned.ts';
@@ -166,6 +167,7 @@ export class QueueRig {
       tracing: Tracing.off(),
       interned: new Interned(),
       rounds: roundsAsInService(),
+      checkpointRoom: new CheckpointRoom(link),
       policy: { ...this.#policy, ...policy },
       hostname: 'queue.test',
       sameTraceWindowMs: 3_600_000,
