@@ -18,6 +18,7 @@ import type { RecordWriter } from '#libs/nats/records.ts';
 import { purgeBelow } from '#libs/nats/trimming.ts';
 import { Checkpoint, Fence } from '#proto/postrider/v1/job.ts';
 import { checkpointOf, copyOf, partsToCopy } from './checkpoint-copies.ts';
+import { CheckpointEndings } from './checkpoint-endings.ts';
 import { CheckpointLedger, type OpenCheckpoint } from './checkpoint-ledger.ts';
 import type { CheckpointRoom } from './checkpoint-room.actor.ts';
 import { type Admissions, admissionsOf, afterGivingUp, fenceOf } from './fence-admissions.ts';
@@ -58,11 +59,6 @@ export type AttemptCheckpoints = Pick<Checkpoints, 'end' | 'over' | 'missed'> & 
   readonly ledger: Pick<CheckpointLedger, 'get'>;
 };
 
-interface Ending {
-  attemptId: string;
-  onStored: () => void;
-}
-
 /** anew: it stands, in a stream that has nothing of what we wrote before. */
 type Fencing = 'fenced' | 'anew' | 'replaced' | 'unavailable';
 
@@ -79,9 +75,8 @@ export class Checkpoints {
   #heardTo = 0;
   #follower: Follower | undefined;
   #stopHearing: (() => void) | undefined;
-  #endings: Ending[] = [];
+  readonly #endings = new CheckpointEndings();
   #ending: Promise<void> | undefined;
-  #storing: readonly Ending[] = [];
   readonly #catchingUp = new Set<{ to: number; done: (isDone: boolean) => void }>();
   #missed: Promise<boolean> | undefined;
   #purgedTo = 0;
@@ -250,7 +245,7 @@ export class Checkpoints {
   /** Stores that the checkpoint of the attempt means nothing any more; says so at once when it has none. */
   end(attemptId: string, onStored: () => void): void {
     if (this.ledger.get(attemptId) === undefined) onStored();
-    else this.#endings.push({ attemptId, onStored });
+    else this.#endings.add({ attemptId, onStored });
   }
 
   /** Something else that is stored says that the attempt is over. */
@@ -264,29 +259,33 @@ export class Checkpoints {
 
   /** Attempts that ended and of which that is not stored yet. */
   get ending(): number {
-    return this.#endings.length + this.#storing.length;
+    return this.#endings.size;
+  }
+
+  /** Those of one mail: what stands behind its queue id. */
+  endingOf(queueId: string): readonly string[] {
+    return this.#endings.of(queueId);
   }
 
   /** Stores what ended, unless a record is still under way or the last one failed a moment ago. */
   flush(): void {
-    if (this.#ending !== undefined || this.#endings.length === 0) return;
+    if (this.#ending !== undefined || this.#endings.waiting === 0) return;
     if (this.#isStopped || !this.#pause.isOver(this.#options.now())) return;
     this.#ending = this.#store().finally(() => {
       this.#ending = undefined;
-      this.#storing = [];
     });
   }
 
   async #store(): Promise<void> {
-    const endings = this.#endings.splice(0, IDS_MAX);
-    this.#storing = endings;
+    const endings = this.#endings.take(IDS_MAX);
     const ended = endings.map(({ attemptId }) => attemptId);
     if (!(await this.#publish({ worker: '', attemptIds: [], ended, parts: [] }))) {
-      this.#endings = [...endings, ...this.#endings];
+      this.#endings.putBack();
       this.#pause.failed(this.#options.now());
       return;
     }
     this.#pause.succeeded();
+    this.#endings.stored();
     for (const { attemptId, onStored } of endings) {
       this.ledger.over(attemptId);
       onStored();
@@ -371,8 +370,9 @@ export class Checkpoints {
 
   /** What ended, or is just being stored as ended, would be open again behind the record that says so. */
   #stillOpen(some: readonly OpenCheckpoint[]): OpenCheckpoint[] {
-    const ending = new Set([...this.#storing, ...this.#endings].map(({ attemptId }) => attemptId));
-    return some.filter(({ attemptId }) => !ending.has(attemptId) && this.ledger.get(attemptId) !== undefined);
+    return some.filter(({ attemptId }) => {
+      return !this.#endings.has(attemptId) && this.ledger.get(attemptId) !== undefined;
+    });
   }
 
   /** What stands among the oldest records and counts would be the first to go, should the stream become full. */

@@ -8,6 +8,10 @@ import type { Timed } from './timers.ts';
 export interface PendingAck {
   worker: string;
   attemptId: string;
+  /** Recipients that it was for; all of the mail when absent. */
+  positions?: readonly number[];
+  /** It deferred all of them: it need not wait when there are many. */
+  isDeferral?: boolean;
   /** Ends when the outcome is stored; absent when the attempt's trace is not kept. */
   span?: LiveSpan | undefined;
 }

@@ -272,3 +272,16 @@ test('A late word that settles a mail counts the attempt that is out for it and 
   });
   expect([custody.message.phase, counted]).toEqual(['settled', [ID]]);
 });
+
+test('A mail that is deferred again and again while its state cannot be stored holds a bounded number of outcomes', () => {
+  for (let number = 1; number <= 250; number++) {
+    const attemptId = `q.${number}.9`;
+    dispatch.adopt('w1', { ...running, attemptId });
+    hear('w1', { outcomes: [{ ...cut, attemptId, recipients: [], inDoubt: false }] });
+    for (const recipient of custody.message.recipients) recipient.phase = 'waiting';
+  }
+  expect(custody.acks).toHaveLength(100);
+  expect(acknowledged).toHaveLength(150);
+  expect([acknowledged[0], acknowledged.at(-1)]).toEqual(['w1 q.1.9', 'w1 q.150.9']);
+  expect(dispatch.attempts.size).toBe(100);
+});

@@ -20,6 +20,7 @@ import type { AttemptCheckpoints } from './checkpoints.actor.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody, PendingAck } from './custody.ts';
 import { doubtfulPositions } from './doubt.ts';
+import { noted, takeTooMany } from './ended-attempts.ts';
 import { hasPassed } from './inflight.ts';
 import { Jobs } from './jobs.ts';
 import type { MessageInput } from './message.machine.ts';
@@ -162,7 +163,10 @@ export class Dispatch {
   doubt(checkpoint: OpenCheckpoint, custody: Custody): void {
     const { attemptId } = checkpoint;
     this.secondCopies.count(attemptId);
-    this.#doubted(custody, { worker: '', attemptId }, doubtfulPositions(checkpoint, custody.message));
+    const positions = doubtfulPositions(checkpoint, custody.message);
+    const doubted = { kind: 'doubted', nowMs: this.#context.now(), positions } as const;
+    // It is over when that is stored, or need not be.
+    this.#onceStored(custody, { worker: '', attemptId, positions }, () => this.#owner.feed(custody, doubted));
     // Another one of it may have been adopted: what is in doubt is not tried, where it is to be held.
     this.#cancelRivals(custody);
   }
@@ -181,12 +185,6 @@ export class Dispatch {
       attempt.checkpointed = true;
       if (attempt.worker === '') attempt.worker = worker;
     }
-  }
-
-  /** Marks what may have been delivered; the attempt is over when that is stored, or need not be. */
-  #doubted(custody: Custody, ack: PendingAck, positions: readonly number[]): void {
-    const nowMs = this.#context.now();
-    this.#onceStored(custody, ack, () => this.#owner.feed(custody, { kind: 'doubted', nowMs, positions }));
   }
 
   heard(batch: OutcomeBatch): void {
@@ -236,7 +234,7 @@ export class Dispatch {
       if (this.#rivals.isShared(custody)) this.#countOvertaken(custody, believed, attempt);
       this.#learn(
         custody,
-        { worker, attemptId: attempt.id, span },
+        { worker, attemptId: attempt.id, positions: attempt.positions, span },
         { kind: 'outcome', nowMs, results: believed },
       );
     }
@@ -245,11 +243,11 @@ export class Dispatch {
   /** Its mail is settled, was tried anew, or is with another attempt. */
   #late(worker: string, outcome: Outcome, nowMs: number): void {
     const { attemptId, queueId, jobRecipients } = outcome;
-    const ack = { worker, attemptId };
     const custody = this.#owner.find(queueId);
     // Nobody knows yet whom the mail is for: its worker says it again.
     if (custody?.message.recipients.length === 0) return;
     const asked = jobRecipients.length > 0 ? jobRecipients : [...(custody?.message.recipients.keys() ?? [0])];
+    const ack = { worker, attemptId, positions: asked };
     const results = outcome.inDoubt ? 'in doubt' : resultsOf(outcome, asked, this.#context.interned);
     this.secondCopies.heard(attemptId, results, custody);
     if (results !== 'in doubt') this.secondCopies.actedOn(attemptId);
@@ -310,7 +308,7 @@ export class Dispatch {
     ack: PendingAck,
     input: MessageInput & { results: readonly PositionResult[] },
   ): void {
-    this.#onceStored(custody, ack, () => {
+    this.#onceStored(custody, noted(ack, input.results), () => {
       const isLearned = this.#owner.feed(custody, input);
       if (ack.span !== undefined)
         noteNextAttempt(ack.span, custody.message, input.results, this.#context.clock.toWall);
@@ -322,9 +320,9 @@ export class Dispatch {
   #onceStored(custody: Custody, ack: PendingAck, change: () => boolean): void {
     const before = custody.acks;
     custody.acks = [...before, ack];
-    if (change()) return;
-    custody.acks = before;
-    this.acknowledge([ack]);
+    const isChanged = change();
+    if (!isChanged) custody.acks = before;
+    this.acknowledge(isChanged ? takeTooMany(custody) : [ack]);
   }
 
   /** The worker that had the attempt is gone, or nobody ever had it; what it passed has been heard. */
@@ -342,7 +340,7 @@ export class Dispatch {
     else this.secondCopies.lost(id);
     const site = origin.kind === 'leased' ? origin.site : undefined;
     const lost = { kind: 'lost', nowMs: now(), positions, site, inDoubt: checkpointed } as const;
-    const ack = { worker, attemptId: id };
+    const ack = { worker, attemptId: id, positions: attempt.positions };
     const change = (): boolean => {
       const isLearned = this.#owner.feed(custody, { kind: 'outcome', nowMs: now(), results: known });
       const isFed = this.#owner.feed(custody, lost);

@@ -34,13 +34,21 @@ export function verdictOf(checkpoint: OpenCheckpoint, witnesses: Witnesses): Ver
   return message.recipients.length === 0 ? 'unread' : 'in doubt';
 }
 
+/** True when each of these recipients is delivered to, or failed; empty means all of the mail. */
+export function allHaveFates(positions: readonly number[], message: Message): boolean {
+  return hasFates({ recipients: positions }, message);
+}
+
 /** Of a mail whose recipients are not known yet nothing is known. */
-function hasFates(checkpoint: OpenCheckpoint, message: Message): boolean {
+function hasFates(checkpoint: Pick<OpenCheckpoint, 'recipients'>, message: Message): boolean {
   return message.recipients.length > 0 && doubtfulPositions(checkpoint, message).length === 0;
 }
 
 /** Recipients that the attempt may have reached and that have no fate. */
-export function doubtfulPositions({ recipients }: OpenCheckpoint, message: Message): number[] {
+export function doubtfulPositions(
+  { recipients }: Pick<OpenCheckpoint, 'recipients'>,
+  message: Message,
+): number[] {
   const positions = recipients.length > 0 ? recipients : message.recipients.keys();
   return [...positions].filter((position) => message.recipients[position]?.fate === 'none');
 }

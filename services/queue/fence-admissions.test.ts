@@ -1,4 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
+import { PAYLOAD_OCTETS_MIN, recordMax } from '#libs/nats/payload.ts';
+import { Fence } from '#proto/postrider/v1/job.ts';
 import { type Admissions, admissionsOf, afterGivingUp, fenceOf } from './fence-admissions.ts';
 
 const NOBODY = admissionsOf(undefined);
@@ -62,4 +64,19 @@ describe('A fence', () => {
     expect(given.excluded.size).toBe(200);
     expect(given.excluded.get('w499')).toBe(500);
   });
+});
+
+test('A fence has room in a record of any server that we work with, however many workers there are', () => {
+  const nameOf = (i: number) => `delivery-${i.toString(16).padStart(12, '0')}`;
+  const namesFrom = (first: number, count: number) =>
+    Array.from({ length: count }, (_, i) => nameOf(first + i));
+  const through = Number.MAX_SAFE_INTEGER;
+  let given = gaveUp(NOBODY, through - 2, ...namesFrom(0, 10));
+  given = gaveUp(given, through - 1, ...namesFrom(10, 10_000));
+  given = gaveUp(given, through, ...namesFrom(5000, 10_000));
+  const fence = fenceOf(Number.MAX_SAFE_INTEGER, given);
+  expect(Fence.encode(fence).finish().length).toBeLessThan(recordMax(PAYLOAD_OCTETS_MIN));
+  expect([fence.excluded.length, fence.admitted?.workers.length]).toEqual([200, 4000]);
+  // Whoever is not named is shut out, whether it lives or not.
+  expect(fence.admitted?.workers).not.toContain(nameOf(14_999));
 });

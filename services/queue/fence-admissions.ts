@@ -17,6 +17,11 @@ export interface Admissions {
 
 /** Workers that are named; those that were shut out longest ago are forgotten first. */
 const EXCLUDED_MAX = 200;
+/**
+ * Workers that are named as those who may go on: with 21 octets each the record has 110 KB at most. Of more the others are shut out as if
+ * they had not been heard: what they have and did not pass goes back unspent.
+ */
+const ADMITTED_MAX = 4000;
 
 /**
  * What a new owner begins with: whom an earlier one shut out passes nothing of earlier owners either, by name or because it was not named
@@ -38,7 +43,8 @@ export function afterGivingUp(
   through: number,
 ): Admissions | undefined {
   const { admitted } = before;
-  if (admitted === undefined) return { ...before, admitted: { workers: present, through } };
+  const workers = present.size > ADMITTED_MAX ? new Set([...present].slice(0, ADMITTED_MAX)) : present;
+  if (admitted === undefined) return { ...before, admitted: { workers, through } };
   const isSaid = through <= admitted.through && [...admitted.workers].every((worker) => present.has(worker));
   if (isSaid) return undefined;
   const excluded = new Map(before.excluded);
@@ -49,7 +55,7 @@ export function afterGivingUp(
   }
   return {
     excluded: new Map([...excluded].slice(-EXCLUDED_MAX)),
-    admitted: { workers: present, through: Math.max(through, admitted.through) },
+    admitted: { workers, through: Math.max(through, admitted.through) },
   };
 }
 

@@ -70,13 +70,14 @@ export function makeWriters(options: WritersOptions): Writers {
     },
     forgetReports: (custody) => reports.forget(custody),
   });
-  const remember = makeRemember(options, salvage);
+  const remember = makeRemember(options, checkpoints, salvage);
   const reports = makeReports(options, salvage);
   return { checkpoints, remember, reports, salvage };
 }
 
 function makeRemember(
   { owner, dispatch, settleLog, context, onFenced }: WritersOptions,
+  checkpoints: Checkpoints,
   salvage: Salvage,
 ): Remember {
   const { number: partition, epoch } = owner;
@@ -84,6 +85,7 @@ function makeRemember(
     ...context,
     partition,
     epoch,
+    endingOf: (queueId) => checkpoints.endingOf(queueId),
     onStored: (custody, { acks, reportPacks }) => {
       settleLog.unpin(reportPacks);
       owner.leavesPack(custody);

@@ -6,7 +6,6 @@
 // QUEUE leaves everything as it is and the round is repeated after a pause. A state that cannot be made or is too big costs
 // its own mail: it is put aside.
 
-import { suffixOf } from '#libs/mail/attempt-id.ts';
 import type { DirectGet } from '#libs/nats/direct-get.ts';
 import { type Layout, subjects } from '#libs/nats/layout.ts';
 import type { Link } from '#libs/nats/link.ts';
@@ -15,6 +14,7 @@ import { type Draft, type RecordWriter, type Stored, troubleText } from '#libs/n
 import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import { Aside } from './aside.ts';
 import { type Custody, type PendingAck, takeAcks, takeReportPacks, UNSURE } from './custody.ts';
+import { namedAsEnded } from './ended-attempts.ts';
 import type { Erasure } from './erasure.actor.ts';
 import { dropData } from './large-mail.ts';
 import { stateOf } from './message.ts';
@@ -46,6 +46,8 @@ export interface RememberOptions {
   clock: Pick<SteadyClock, 'toWall'>;
   /** Shared by all partitions of the instance. */
   rounds: Rounds;
+  /** Attempts of the mail whose end is not stored with its checkpoint yet. */
+  endingOf: (queueId: string) => readonly string[];
   onStored: (custody: Custody, done: Done) => void;
   onForgotten: (custody: Custody, done: Done) => void;
   /** What it has to remember cannot be copied: its pack is gone. */
@@ -205,7 +207,7 @@ export class Remember {
     const subject = subjects.mail(partition, message.queueId);
     if (message.phase === 'settled') return { subject, payload: SETTLED, id: '', fence };
     try {
-      const endedAttempts = custody.acks.map(({ attemptId }) => suffixOf(attemptId));
+      const endedAttempts = namedAsEnded(message, custody.acks, this.#options.endingOf(message.queueId));
       const ref = custody.copy ?? message.ref;
       const state = { ...stateOf(message, clock.toWall), ref, endedAttempts };
       const { payload, headers } = encodeState(state, recordMax(link.payloadMax));

@@ -58,6 +58,7 @@ class World {
       }),
     },
     erasure: this.#erasure,
+    endingOf: () => [],
     onStored: () => {},
     onForgotten: (custody) => this.forgotten.add(custody),
     onMissing: () => {},

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
+import { attemptIdOf, suffixOf } from '#libs/mail/attempt-id.ts';
 import { PAYLOAD_OCTETS_MIN, recipientRoom, recordMax } from '#libs/nats/payload.ts';
 import {
   MailState,
@@ -8,6 +9,7 @@ import {
   type RecipientState,
   SettleBatch,
 } from '#proto/postrider/v1/mail.ts';
+import { waitingMax } from './ended-attempts.ts';
 import { decodeState, encodeState } from './state-record.ts';
 
 /** A domain of so many octets that no deflating makes much shorter: five bits of chance in each. */
@@ -37,6 +39,13 @@ function recipientOf(i: number, octets: number): RecipientState {
 
 const SUBJECT = 'queue.0.m.00abcdefghijklmnopqr';
 
+/** As many ended attempts as a state may name. */
+const endedOf = (recipients: number) =>
+  Array.from({ length: waitingMax(recipients) }, (_, i) => {
+    const number = 1_000_000_000 + 7 * i + (i % 5);
+    return suffixOf(attemptIdOf({ queueId: '', number, epoch: 1_000_000_000 }));
+  });
+
 function stateWith(recipients: RecipientState[]): MailState {
   return {
     queueId: '00abcdefghijklmnopqr',
@@ -47,7 +56,7 @@ function stateWith(recipients: RecipientState[]): MailState {
     trace: undefined,
     recipients,
     delayReported: false,
-    endedAttempts: [],
+    endedAttempts: endedOf(recipients.length),
   };
 }
 
@@ -61,7 +70,7 @@ const factsOf = ({ lastReply, lastSite: _site, ...facts }: RecipientState) => ({
 describe('The state of a mail', () => {
   describe.each([PAYLOAD_OCTETS_MIN, 1024 ** 2])('at a server that takes %d octets', (payloadMax) => {
     test.each([3, 28, 200])(
-      'has room in a record for as many recipients as a mail may have, with domains of %d octets',
+      'has room in a record for as many recipients and ended attempts as a mail may have, with domains of %d octets',
       (octets) => {
         const room = recipientRoom(payloadMax);
         // "a@domain", and the 4 octets for each that the envelope takes.
@@ -71,6 +80,7 @@ describe('The state of a mail', () => {
         expect(payload.length).toBeLessThanOrEqual(recordMax(payloadMax));
         const back = decodeState({ subject: SUBJECT, data: payload, header: (name) => headers?.[name] });
         expect(back.recipients.map(factsOf)).toEqual(state.recipients.map(factsOf));
+        expect(back.endedAttempts).toEqual(state.endedAttempts);
       },
     );
   });

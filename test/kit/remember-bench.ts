@@ -92,6 +92,7 @@ export function rememberBench({ replicas = 1, rounds, partition = 0 }: BenchOpti
       add: (one) => overruled.push(textOf(one)),
       remove: (stream, sequence) => deleted.push(`${stream} ${sequence}`),
     },
+    endingOf: () => [],
     onStored: (custody, { acks }) => tell('stored', custody, acks),
     onForgotten: (custody, { acks }) => tell('forgotten', custody, acks),
     onMissing: (custody) => tell('missing', custody, []),
