@@ -3,6 +3,7 @@ import type { Job } from '#proto/postrider/v1/job.ts';
 import type { PackEntry } from '#proto/postrider/v1/mail.ts';
 import { type Site, Transport } from '#proto/postrider/v1/route.ts';
 import { type Attempt, AttemptLedger } from './attempts.ts';
+import { AuditBudget } from './audit-budget.ts';
 import { Auditor } from './auditor.actor.ts';
 import { CheckpointLedger } from './checkpoint-ledger.ts';
 import type { Custody } from './custody.ts';
@@ -79,6 +80,7 @@ class World {
         onTrouble: (reason) => this.said.push(reason),
         desk: this.desk,
         routes: { awaits: (domain) => this.awaited.has(domain) },
+        auditBudget: new AuditBudget({ budgetMs: Number.POSITIVE_INFINITY }),
         counters: { overdue: { add: (count) => (this.overdue += count) } },
       },
     });

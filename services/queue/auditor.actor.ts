@@ -1,4 +1,4 @@
-// Looks once a minute whether every mail of a partition is still looked after (audit.ts), a slice at a time. What is not, in two
+// Looks once a minute whether every mail of a partition is still looked after (audit.ts), a slice at a time (audit-budget.ts). What is not, in two
 // rounds and at a last look at everything at once, is counted, named in the log, and put on its way again.
 //
 // A round reads what changes between its slices, so it only suspects. It trusts nothing that was kept for it: the heap, the desk and the
@@ -7,6 +7,7 @@
 // Fails: it only finds less; a round in which we stood still is forgotten.
 import type { AttemptLedger } from './attempts.ts';
 import { type Facts, type Lack, lackOf, type Positions } from './audit.ts';
+import type { AuditBudget } from './audit-budget.ts';
 import type { CheckpointLedger } from './checkpoint-ledger.ts';
 import type { QueueContext } from './context.ts';
 import type { Custody } from './custody.ts';
@@ -21,11 +22,8 @@ import type { Unheard } from './unheard.actor.ts';
 const ROUND_EVERY_MS = 60_000;
 /** Mails younger than this are not looked at: nothing that is well takes as long to be told that it stays. */
 const AGE_MS_MIN = 60_000;
-const MAILS_PER_SLICE = 500;
-/** Work and attempts are only compared. */
-const PLACES_PER_SLICE = 2000;
-const SLICE_MS = 2;
-const CLOCK_EVERY = 32;
+/** Of a mail so many are looked at in the time of a step. */
+const RECIPIENTS_PER_STEP = 16;
 /** Suspects of one round; the next one finds the others. */
 const SUSPECTS_MAX = 1000;
 const NAMED_MAX = 10;
@@ -52,6 +50,7 @@ export interface AuditorOptions {
     desk: Pick<SiteDesk, 'work'>;
     routes: { awaits(domain: string): boolean };
     counters: Pick<QueueContext['counters'], 'overdue'>;
+    auditBudget: Pick<AuditBudget, 'spend'>;
   };
 }
 
@@ -59,7 +58,7 @@ interface Round {
   number: number;
   beganAtMs: number;
   /** Work and attempts, which are read first: each marks its mail. */
-  places: Iterator<Custody> | undefined;
+  places: Iterator<Custody | undefined> | undefined;
   mails: Iterator<Custody>;
   suspects: Set<Custody>;
 }
@@ -78,7 +77,7 @@ export class Auditor {
     this.#tickedAtMs = this.#beganAtMs;
   }
 
-  /** Called ten times a second: does one slice. */
+  /** Called ten times a second: reads as long as the budget of all partitions lets it. */
   tick(nowMs: number): void {
     const stoodStill = nowMs - this.#tickedAtMs >= STOOD_STILL_MS;
     this.#tickedAtMs = nowMs;
@@ -108,29 +107,30 @@ export class Auditor {
     };
   }
 
-  #readPlaces(round: Round, places: Iterator<Custody>): void {
-    const isOver = slice(places, PLACES_PER_SLICE, (custody) => {
-      custody.foundInRound = round.number;
-      return 'more';
+  #readPlaces(round: Round, places: Iterator<Custody | undefined>): void {
+    const isOver = this.#options.context.auditBudget.spend(places, (custody) => {
+      if (custody !== undefined) custody.foundInRound = round.number;
+      return 0;
     });
     if (isOver) round.places = undefined;
   }
 
-  *#places(): Generator<Custody> {
+  /** Undefined for the work of other partitions: to pass it takes time, too. */
+  *#places(): Generator<Custody | undefined> {
     const { context, dispatch, owner } = this.#options;
-    for (const { item } of context.desk.work()) if (item.leaser === owner) yield item.custody;
+    for (const { item } of context.desk.work()) yield item.leaser === owner ? item.custody : undefined;
     for (const { custody } of dispatch.attempts.all()) yield custody;
   }
 
   /** True when all were read. */
   #readMails(round: Round, nowMs: number): boolean {
-    return slice(round.mails, MAILS_PER_SLICE, (custody) => {
+    return this.#options.context.auditBudget.spend(round.mails, (custody) => {
       // They are read in the order in which they were started.
       if (custody.startedAtMs > round.beganAtMs - AGE_MS_MIN) return 'enough';
       const places = custody.foundInRound === round.number ? FOUND : NOT_FOUND;
       const isSuspect = lackOf(custody, this.#facts(custody, nowMs, places)) !== undefined;
       if (isSuspect && round.suspects.size < SUSPECTS_MAX) round.suspects.add(custody);
-      return 'more';
+      return Math.floor(custody.message.recipients.length / RECIPIENTS_PER_STEP);
     });
   }
 
@@ -242,15 +242,4 @@ function note(map: Map<Custody, Set<number>>, custody: Custody, positions: reado
   const known = map.get(custody);
   if (known === undefined) map.set(custody, new Set(positions));
   else for (const position of positions) known.add(position);
-}
-
-/** Takes some of what is left, as long as a slice may take; true when nothing is, or enough was read. */
-function slice<T>(left: Iterator<T>, limit: number, take: (one: T) => 'more' | 'enough'): boolean {
-  const untilMs = performance.now() + SLICE_MS;
-  for (let taken = 0; taken < limit; taken++) {
-    if (taken % CLOCK_EVERY === CLOCK_EVERY - 1 && performance.now() >= untilMs) return false;
-    const next = left.next();
-    if (next.done === true || take(next.value) === 'enough') return true;
-  }
-  return false;
 }

@@ -7,6 +7,7 @@ import type { SteadyClock } from '#libs/shell/steady-clock.ts';
 import type { Counter } from '#libs/telemetry/metrics.ts';
 import type { Tally } from '#libs/telemetry/tally.ts';
 import type { Tracing } from '#libs/telemetry/tracing.ts';
+import type { AuditBudget } from './audit-budget.ts';
 import type { CheckpointRoom } from './checkpoint-room.actor.ts';
 import type { Erasure } from './erasure.actor.ts';
 import type { Interned } from './interned.ts';
@@ -36,6 +37,8 @@ export interface QueueContext {
   rounds: Rounds;
   /** How full CHECKPOINTS is, and what of it must be written again. */
   checkpointRoom: CheckpointRoom;
+  /** Time that audits of all partitions share. */
+  auditBudget: AuditBudget;
   hostname: string;
   sameTraceWindowMs: number;
   /** Settled packs stay in SPOOL for this long. */

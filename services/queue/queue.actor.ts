@@ -8,6 +8,7 @@ import { subjects } from '#libs/nats/layout.ts';
 import type { Presence } from '#libs/nats/presence.ts';
 import { TurnBatch } from '#libs/shell/turn-batch.ts';
 import { OutcomeAck } from '#proto/postrider/v1/job.ts';
+import { AuditBudget } from './audit-budget.ts';
 import type { Acknowledger, QueueContext } from './context.ts';
 import { Partition } from './partition.actor.ts';
 import {
@@ -38,7 +39,7 @@ interface Ack {
 
 export type SharedContext = Omit<
   QueueContext,
-  'acknowledge' | 'onGone' | 'liveWorkers' | 'viewIsFresh' | 'hasLease'
+  'acknowledge' | 'onGone' | 'liveWorkers' | 'viewIsFresh' | 'hasLease' | 'auditBudget'
 >;
 
 export class Queue {
@@ -55,6 +56,7 @@ export class Queue {
   #tickedAtMs = 0;
   #lease: 'held' | 'none' = 'held';
   #wasPassive = true;
+  #turns = 0;
   #timers: NodeJS.Timeout[] = [];
   #life: 'running' | 'abandoned' = 'running';
 
@@ -69,6 +71,7 @@ export class Queue {
       liveWorkers: () => this.#workers,
       viewIsFresh: () => this.#viewIsFresh(),
       hasLease: () => this.hasLease,
+      auditBudget: new AuditBudget(),
     };
     shared.desk.actsWhile(() => this.hasLease);
     shared.link.onReconnected(() => this.#doubt());
@@ -233,8 +236,17 @@ export class Queue {
     this.#feed({ kind: 'ticked', nowMs });
     this.#passivityChanged();
     this.#context.desk.resume();
+    this.#context.auditBudget.renew();
     const wallMs = this.#context.now();
-    for (const partition of this.partitions.values()) partition.tick(wallMs);
+    for (const partition of this.#inTurn()) partition.tick(wallMs);
+  }
+
+  /** Each is first now and then: what they share in a turn may not reach the last. */
+  #inTurn(): Partition[] {
+    const all = [...this.partitions.values()];
+    this.#turns += 1;
+    const first = this.#turns % (all.length || 1);
+    return [...all.slice(first), ...all.slice(0, first)];
   }
 
   #sweep(): void {

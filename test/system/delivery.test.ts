@@ -129,6 +129,7 @@ describe('a worker whose clock is not that of the owner', () => {
       jest.spyOn(Date, 'now').mockImplementation(() => real() + ms);
       const [, sink] = [await stage.start(), await stage.sink()];
       const [within, by] = [await owner.store([to('a@y')]), await owner.store([to('b@y')])];
+      await owner.fence();
       // Of an owner of now, and of one that knows only times.
       within[0]!.startByMs = real() + 300_000;
       within[0]!.startWithinMs = 300_000;
@@ -150,6 +151,7 @@ describe('a worker whose clock is not that of the owner', () => {
   test('since somebody set it while a job waited does not give that back', async () => {
     const [, sink] = [await stage.start({ siteConnectionsMax: 1 }), await stage.sink()];
     const jobs = await owner.store([to('slow-after-dot@y'), to('b@y')]);
+    await owner.fence();
     for (const job of jobs) job.startWithinMs = 60_000;
     owner.send(stage.site(sink.port), jobs);
     await until(() => sink.taken === 1);
@@ -180,6 +182,7 @@ describe('a worker whose clock is set again and again', () => {
     const [, sink] = [await stage.start({ siteConnectionsMax: 2 }), await stage.sink()];
     sink.behaviour.delayMs = 5;
     const jobs = await owner.store(Array.from({ length: 60 }, (_, i) => to(`r${i}@y`)));
+    await owner.fence();
     for (const job of jobs) job.startWithinMs = 20_000;
     owner.send(stage.site(sink.port), jobs);
     for (const outcome of await owner.outcomesOf(jobs)) expect(outcome.kind).toBe(RELAYED);
