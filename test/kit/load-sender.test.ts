@@ -30,6 +30,25 @@ describe('the load sender', () => {
     }
   });
 
+  test('does not count a recipient as accepted that was refused, though the mail was taken', async () => {
+    const sink = await LoadSink.start({ scripted: { slowAfterMs: 0 } });
+    try {
+      const sender = new LoadSender({
+        ports: [sink.port],
+        sessions: 1,
+        mails: 1,
+        octets: 100,
+        tokenPrefix: 't',
+        forwardPath: () => ['grey@sink.test', 'a@sink.test', 'b@sink.test'],
+      });
+      await sender.run();
+      expect([...sender.accepted.keys()]).toEqual(['t-0']);
+      expect(sender.several.get('t-0')).toEqual(['a@sink.test', 'b@sink.test']);
+    } finally {
+      await sink.stop();
+    }
+  });
+
   test('sends again under a new token when the reply to the dot is lost', async () => {
     const sink = await startSmtpSink();
     try {

@@ -32,7 +32,7 @@ export class LoadSender {
   readonly options: LoadOptions;
   /** Queue ids of the accepted mails by token. */
   readonly accepted = new Map<string, string>();
-  /** Recipients of the accepted mails that have more than one, by token. */
+  /** Recipients that were taken of the accepted mails that were sent to more than one, by token. */
   readonly several = new Map<string, readonly string[]>();
   /** Sent whole, but no reply was read. */
   readonly unknown = new Set<string>();
@@ -143,7 +143,9 @@ export class LoadSender {
     const wasUnknown = this.unknown.delete(token);
     if (last.code === 250) {
       this.accepted.set(token, /queued as (\S+)/.exec(last.text)?.[1] ?? '');
-      if (forwardPaths.length > 1) this.several.set(token, forwardPaths);
+      // One that was refused was not accepted, though the mail was: its domain could not be looked up in that moment, say.
+      const taken = forwardPaths.filter((_, i) => recipients[i]?.code === 250);
+      if (forwardPaths.length > 1) this.several.set(token, taken);
       return true;
     }
     if (wasUnknown) this.refused.add(token);
