@@ -41,7 +41,8 @@ export async function runTests({ tests, folder, servicesOf }: TestRun): Promise<
   const results = mkdtempSync(join(tmpdir(), 'postrider-before-'));
   const file = join(results, 'report.json');
   const what = ['--runTestsByPath', tests[0]!.file, '--testNamePattern', namePattern(tests)];
-  const args = [...JEST, '--runInBand', '--json', `--outputFile=${file}`, ...what];
+  // Tests that fail leave things open.
+  const args = [...JEST, '--runInBand', '--forceExit', '--json', `--outputFile=${file}`, ...what];
   const env = { ...process.env, ...(servicesOf !== undefined && { POSTRIDER_TREE: servicesOf }) };
   try {
     const said = await wordsOf(args, folder, env);

@@ -4,7 +4,7 @@ import { readMetric } from '#kit/cluster-metrics.ts';
 import { Stage } from '#kit/cluster-stage.ts';
 import { QueueRig, until } from '#kit/queue-rig.ts';
 import { callApi } from '#libs/nats/api.ts';
-import { connectLink } from '#libs/nats/link.ts';
+import { connectLink, type Link } from '#libs/nats/link.ts';
 import { Uncounted } from '../../services/queue/uncounted.actor.ts';
 
 jest.setTimeout(120_000);
@@ -48,8 +48,7 @@ describe('Mail of a partition that nobody owns', () => {
 });
 
 /** The stream takes no record any more, until what is returned is called. */
-async function close(stream: string, url: string): Promise<() => Promise<void>> {
-  const link = await connectLink({ url, service: 'test' });
+async function close(stream: string, link: Link): Promise<() => Promise<void>> {
   const info = await callApi<{ config: object }>(link, `STREAM.INFO.${stream}`, undefined, 3000);
   if (info.kind !== 'ok') throw new Error(`no ${stream}`);
   const update = async (change: object) => {
@@ -57,23 +56,25 @@ async function close(stream: string, url: string): Promise<() => Promise<void>> 
     expect((await callApi(link, `STREAM.UPDATE.${stream}`, config, 3000)).kind).toBe('ok');
   };
   await update({ max_msg_size: 1 });
-  return async () => {
-    await update({});
-    await link.close();
-  };
+  return () => update({});
 }
 
 describe('Mail of a queue that was killed', () => {
   let stage: Stage;
+  let link: Link;
 
   beforeEach(async () => {
     stage = await Stage.open({
       instances: { queue: 2 },
       config: { nats: { partitions: 8 }, retry: { schedule: ['1 h'] } },
     });
+    link = await connectLink({ url: stage.cluster.nats.url, service: 'test' });
   });
 
-  afterEach(() => stage.close());
+  afterEach(async () => {
+    await link.close();
+    await stage.close();
+  });
 
   test('is counted as long as nobody can own it', async () => {
     const { cluster } = stage;
@@ -84,7 +85,7 @@ describe('Mail of a queue that was killed', () => {
     const remembered = async () =>
       (await cluster.sumOf('queue', 'postrider_queue_open_packs')) === 0 ? true : undefined;
     await cluster.until('all to wait outside of their packs', remembered, 20_000);
-    const open = await close('QUEUE', cluster.nats.url);
+    const open = await close('QUEUE', link);
     await cluster.kill('queue', 0);
     await cluster.until(
       'all to be counted',
