@@ -252,12 +252,6 @@ export const durableMail: BeforeTable = {
       what: 'STORE and SPOOL full: nothing makes room',
       tests: [
         {
-          file: 'test/system/queue-store-full.test.ts',
-          test: 'a deferred mail is tried again and reported at its expiry, and mail for other hosts is not held up',
-          older: 'tree',
-          says: /not within \d+ ms: .*/,
-        },
-        {
           file: 'test/scenarios/full.test.ts',
           test: 'gets room when that expires: it is reported, and mail for others is taken and arrives',
           older: 'services',
