@@ -7,9 +7,9 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { ServiceName } from '#kit/cluster-process.ts';
-import { codeOf } from '#kit/other-tree.ts';
+import { withCodeOf } from '#kit/other-tree.ts';
 import { runBacklog } from './backlog.ts';
-import { report, runPlan } from './comparison.ts';
+import { type Plan, report, runApart, runPlan } from './comparison.ts';
 import { profileReport } from './cpu-profile.ts';
 import { runGreylist } from './greylist.ts';
 import { BenchSink } from './load-tools.ts';
@@ -46,7 +46,7 @@ function parse(): Options {
     .option('--seconds <n>', 'about how long one run is', '6')
     .option('--quick', 'one repeat of two seconds, 4 KB only')
     .addOption(new Option('--only <side>', 'one side, to tune it').choices(['postrider', 'postfix']))
-    .option('--from <ref>', 'beside them the services of that commit, in a work tree of its own')
+    .option('--from <ref>', 'instead of Postfix the services of that commit, each side alone')
     .addOption(
       new Option('--profile <service>', 'where that service spends its time').choices([
         'ingress',
@@ -80,26 +80,46 @@ function fsyncMs(folder: string): number {
   return median(times);
 }
 
-async function startPostrider(
-  options: { profile?: ServiceName | undefined; nodeOptions: string },
+function startPostrider(
+  options: Options,
   place: { folder: string; sinkPort: number; root?: string },
-  stops: (() => Promise<void>)[],
 ): Promise<BenchPostrider> {
   const nodeOptions = options.nodeOptions.split(' ').filter((word) => word !== '');
-  const started = await BenchPostrider.start({ ...place, profile: options.profile, nodeOptions });
-  stops.push(() => started.stop());
-  return started;
+  return BenchPostrider.start({ ...place, profile: options.profile, nodeOptions });
+}
+
+function planOf({ quick, sizes, modes, sessions, repeats, seconds }: Options): Plan {
+  return {
+    sizes: quick ? [4096] : sizes.split(',').map(Number),
+    modes: modes.split(',') as Load['mode'][],
+    sessions: Number(sessions),
+    repeats: quick ? 1 : Number(repeats),
+    seconds: quick ? 2 : Number(seconds),
+  };
+}
+
+/** Against the services of another commit. */
+async function compareCommits(options: Options, folder: string, from: string): Promise<void> {
+  const sink = await BenchSink.start();
+  try {
+    await withCodeOf(from, async (root) => {
+      const place = () => ({ folder: mkdtempSync(join(folder, 'side-')), sinkPort: sink.port });
+      const contenders = [
+        { name: 'Postrider', start: () => startPostrider(options, place()) },
+        {
+          name: 'Before',
+          start: () => startPostrider(options, { ...place(), ...(root !== undefined && { root }) }),
+        },
+      ];
+      console.log(report(await runApart(planOf(options), contenders, sink, (line) => console.log(line))));
+    });
+  } finally {
+    await sink.stop();
+  }
 }
 
 async function compare(options: Options, folder: string): Promise<void> {
-  const { quick } = options;
-  const plan = {
-    sizes: quick ? [4096] : options.sizes.split(',').map(Number),
-    modes: options.modes.split(',') as Load['mode'][],
-    sessions: Number(options.sessions),
-    repeats: quick ? 1 : Number(options.repeats),
-    seconds: quick ? 2 : Number(options.seconds),
-  };
+  const plan = planOf(options);
   const stops: (() => Promise<void>)[] = [];
   try {
     const sink = await BenchSink.start();
@@ -110,24 +130,15 @@ async function compare(options: Options, folder: string): Promise<void> {
       stops.push(() => postfix.stop());
       sides.push(postfix);
     }
-    const clusters: BenchPostrider[] = [];
-    if (options.only !== 'postfix') {
-      clusters.push(await startPostrider(options, { folder, sinkPort: sink.port }, stops));
-      if (options.from !== undefined) {
-        const tree = codeOf(options.from);
-        stops.push(async () => tree.remove());
-        const before = {
-          folder: mkdtempSync(join(folder, 'before-')),
-          sinkPort: sink.port,
-          root: tree.folder,
-        };
-        clusters.push(await startPostrider({ ...options, profile: undefined }, before, stops));
-      }
-      sides.push(...clusters);
+    const postrider =
+      options.only === 'postfix' ? undefined : await startPostrider(options, { folder, sinkPort: sink.port });
+    if (postrider !== undefined) {
+      stops.push(() => postrider.stop());
+      sides.push(postrider);
     }
     const outcomes = await runPlan(plan, sides, sink, (line) => console.log(line));
     console.log(report(outcomes));
-    const complaints = clusters.flatMap((one) => one.complaints());
+    const complaints = postrider?.complaints() ?? [];
     if (complaints.length > 0) console.log(`\nthe services logged:\n${complaints.slice(0, 20).join('\n')}`);
   } finally {
     for (const stop of stops.reverse()) await stop();
@@ -148,7 +159,8 @@ async function main(): Promise<void> {
       await runBacklog({ folder, mails, seconds, say: (line) => console.log(line) });
     } else if (options.greylist) {
       await runGreylist({ mails: Number(options.greylistMails), say: (line) => console.log(line) });
-    } else await compare(options, folder);
+    } else if (options.from !== undefined) await compareCommits(options, folder, options.from);
+    else await compare(options, folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -56,10 +56,52 @@ async function runLoad(
     for (const side of order) {
       runs.get(side.name)!.push(await measureOnce(side, sink, load, counts.get(side.name)!));
     }
-    const figures = sides.map(({ name }) => `${name} ${whole(runs.get(name)!.at(-1)!.mailsPerSecond)}`);
-    say(`  repeat ${repeat + 1}: ${figures.join(', ')} mails/s${ratioText(runs, repeat)}`);
+    sayRepeat(runs, repeat, say);
   }
   return { load, runs };
+}
+
+/** A side that runs only while it is measured. */
+export interface Contender {
+  readonly name: string;
+  start(): Promise<Side & { stop(): Promise<void> }>;
+}
+
+/**
+ * All loads of the plan, each run by a side that was just started and is alone on the machine: two that are nearly alike disturb each
+ * other by more than they differ, also while one of them is idle.
+ */
+export async function runApart(
+  plan: Plan,
+  contenders: readonly Contender[],
+  sink: BenchSink,
+  say: (line: string) => void,
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const octets of plan.sizes) {
+    for (const mode of plan.modes) {
+      const load = { octets, mode, sessions: plan.sessions };
+      say(`\n${title(load)}`);
+      const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
+      for (let repeat = 0; repeat < plan.repeats; repeat += 1) {
+        const order = repeat % 2 === 0 ? contenders : [...contenders].reverse();
+        for (const contender of order) {
+          const side = await contender.start();
+          const mails = await calibrate(side, sink, load, plan.seconds);
+          runs.get(contender.name)!.push(await measureOnce(side, sink, load, mails));
+          await side.stop();
+        }
+        sayRepeat(runs, repeat, say);
+      }
+      outcomes.push({ load, runs });
+    }
+  }
+  return outcomes;
+}
+
+function sayRepeat(runs: Map<string, Run[]>, repeat: number, say: (line: string) => void): void {
+  const figures = [...runs].map(([name, done]) => `${name} ${whole(done.at(-1)!.mailsPerSecond)}`);
+  say(`  repeat ${repeat + 1}: ${figures.join(', ')} mails/s${ratioText(runs, repeat)}`);
 }
 
 /** Each repeat's mails per second of Postrider, over those of another side. */
