@@ -30,35 +30,17 @@ export function title({ octets, mode, sessions }: Load): string {
 }
 
 /** All loads of the plan, the sides alternating, each repeat in the other order. */
-export async function runPlan(plan: Plan, sides: Side[], sink: BenchSink, say: (line: string) => void) {
-  const outcomes: Outcome[] = [];
-  for (const octets of plan.sizes) {
-    for (const mode of plan.modes) {
-      const load = { octets, mode, sessions: plan.sessions };
-      say(`\n${title(load)}`);
-      outcomes.push(await runLoad(load, plan, sides, { sink, say }));
-    }
-  }
-  return outcomes;
-}
-
-async function runLoad(
-  load: Load,
+export function runPlan(
   plan: Plan,
-  sides: Side[],
-  { sink, say }: { sink: BenchSink; say: (line: string) => void },
-): Promise<Outcome> {
-  const counts = new Map<string, number>();
-  for (const side of sides) counts.set(side.name, await calibrate(side, sink, load, plan.seconds));
-  const runs = new Map<string, Run[]>(sides.map((side) => [side.name, []]));
-  for (let repeat = 0; repeat < plan.repeats; repeat += 1) {
-    const order = repeat % 2 === 0 ? sides : [...sides].reverse();
-    for (const side of order) {
-      runs.get(side.name)!.push(await measureOnce(side, sink, load, counts.get(side.name)!));
-    }
-    sayRepeat(runs, repeat, say);
-  }
-  return { load, runs };
+  sides: readonly Side[],
+  sink: BenchSink,
+  say: (line: string) => void,
+): Promise<Outcome[]> {
+  return runLoads(plan, sides, say, async (load) => {
+    const counts = new Map<Side, number>();
+    for (const side of sides) counts.set(side, await calibrate(side, sink, load, plan.seconds));
+    return (side) => measureOnce(side, sink, load, counts.get(side)!);
+  });
 }
 
 /** A side that runs only while it is measured. */
@@ -68,29 +50,42 @@ export interface Contender {
 }
 
 /**
- * All loads of the plan, each run by a side that was just started and is alone on the machine: two that are nearly alike disturb each
- * other by more than they differ, also while one of them is idle.
+ * The same, each run by a side that was just started and is alone on the machine: two that are nearly alike disturb each other by more
+ * than they differ, also while one of them is idle.
  */
-export async function runApart(
+export function runApart(
   plan: Plan,
   contenders: readonly Contender[],
   sink: BenchSink,
   say: (line: string) => void,
+): Promise<Outcome[]> {
+  return runLoads(plan, contenders, say, async (load) => async (contender) => {
+    const side = await contender.start();
+    try {
+      return await measureOnce(side, sink, load, await calibrate(side, sink, load, plan.seconds));
+    } finally {
+      await side.stop();
+    }
+  });
+}
+
+/** `prepare` is called once for each load, and what it returns once for each side and repeat. */
+async function runLoads<S extends { readonly name: string }>(
+  plan: Plan,
+  sides: readonly S[],
+  say: (line: string) => void,
+  prepare: (load: Load) => Promise<(side: S) => Promise<Run>>,
 ): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const octets of plan.sizes) {
     for (const mode of plan.modes) {
       const load = { octets, mode, sessions: plan.sessions };
       say(`\n${title(load)}`);
-      const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
+      const measure = await prepare(load);
+      const runs = new Map<string, Run[]>(sides.map(({ name }) => [name, []]));
       for (let repeat = 0; repeat < plan.repeats; repeat += 1) {
-        const order = repeat % 2 === 0 ? contenders : [...contenders].reverse();
-        for (const contender of order) {
-          const side = await contender.start();
-          const mails = await calibrate(side, sink, load, plan.seconds);
-          runs.get(contender.name)!.push(await measureOnce(side, sink, load, mails));
-          await side.stop();
-        }
+        const order = repeat % 2 === 0 ? sides : [...sides].reverse();
+        for (const side of order) runs.get(side.name)!.push(await measure(side));
         sayRepeat(runs, repeat, say);
       }
       outcomes.push({ load, runs });
