@@ -12,7 +12,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Not SIGHUP, which may be ignored on purpose (nohup). */
 const ENDING = ['SIGINT', 'SIGTERM'] as const;
 
-export interface OtherTree {
+interface OtherTree {
   folder: string;
   remove(): void;
 }
@@ -41,8 +41,8 @@ export async function withCodeOf<T>(
   }
 }
 
-/** Of a commit, or of a folder where it is checked out already; who asks has to remove it. */
-export function codeOf(ref: string): OtherTree {
+/** Of a commit, or of a folder where it is checked out already. */
+function codeOf(ref: string): OtherTree {
   if (existsSync(join(ref, 'package.json'))) return { folder: ref, remove: () => undefined };
   const parent = mkdtempSync(join(tmpdir(), 'postrider-tree-'));
   const folder = join(parent, 'tree');

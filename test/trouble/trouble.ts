@@ -1,7 +1,7 @@
 // `npm run trouble`: what one bad or slow thing does to all others: mails accepted and delivered per second, and their latency,
 // before it and while it lasts. Exit code 1 when less than 95 % are left.
 import { Command } from 'commander';
-import { codeOf } from '#kit/other-tree.ts';
+import { withCodeOf } from '#kit/other-tree.ts';
 import { diskFull } from './disk-full.ts';
 import { evenness } from './evenness.ts';
 import { packRates } from './pack-rates.ts';
@@ -33,27 +33,27 @@ function parse(): Options {
     .opts<Options>();
 }
 
-async function main(): Promise<void> {
-  const options = parse();
-  const { only, seconds, from } = options;
-  const tree = from === undefined ? undefined : codeOf(from);
+async function measureAll({ only, seconds, from }: Options): Promise<Result[]> {
   const wanted = (name: string) => only === undefined || only.split(',').includes(name);
   const results: Result[] = [];
-  try {
-    const run = { seconds: Number(seconds), say, ...(tree && { root: tree.folder }) };
+  await withCodeOf(from, async (root) => {
+    const run = { seconds: Number(seconds), say, ...(root !== undefined && { root }) };
     for (const trouble of TROUBLES.filter(({ name }) => wanted(name))) {
       const result = await measureTrouble(trouble, run).catch((error) =>
         say(`  not measured: ${error.message}`),
       );
       if (result) results.push(result);
     }
-    for (const [name, measure] of Object.entries(OTHERS)) if (wanted(name)) await measure(options);
-    if (tree !== undefined && only?.split(',').includes('packs')) {
-      await packRates({ seconds: Number(seconds), otherRoot: tree.folder, say });
+    for (const [name, measure] of Object.entries(OTHERS)) if (wanted(name)) await measure({ seconds });
+    if (root !== undefined && only?.split(',').includes('packs')) {
+      await packRates({ seconds: Number(seconds), otherRoot: root, say });
     }
-  } finally {
-    tree?.remove();
-  }
+  });
+  return results;
+}
+
+async function main(): Promise<void> {
+  const results = await measureAll(parse());
   if (results.length > 0) say(`\n${resultTable(results)}`);
   process.exitCode = results.every(isReached) ? 0 : 1;
 }

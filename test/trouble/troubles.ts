@@ -166,29 +166,26 @@ function greylisted(stage: TroubleStage): Lasting {
 const offerGrey = (stage: TroubleStage) =>
   void stage.offer({ domain: 'grey.test', local: 'grey', perSecond: 100, octets: 2048, sessions: 8 });
 
-const storeSealed: Trouble = {
-  name: 'store-sealed',
-  what: 'one of two STORE streams is sealed, beside 100 greylisted mails/s',
+const oneStoreOut = (name: string, what: string, change: Record<string, unknown>): Trouble => ({
+  name,
+  what: `${what}, beside 100 greylisted mails/s`,
   stage: { spoolStreams: 2 },
   healthy: { perSecond: 100, octets: 2048 },
   prepare: offerGrey,
   begin: async (stage) => {
-    await stage.reconfigure('STORE_1', { sealed: true, deny_delete: true, deny_purge: true });
+    await stage.reconfigure('STORE_1', change);
     return greylisted(stage);
   },
-};
+});
 
-const storeSilent: Trouble = {
-  name: 'store-silent',
-  what: 'nobody answers for one of two STORE streams, beside 100 greylisted mails/s',
-  stage: { spoolStreams: 2 },
-  healthy: { perSecond: 100, octets: 2048 },
-  prepare: offerGrey,
-  begin: async (stage) => {
-    await stage.reconfigure('STORE_1', { subjects: ['elsewhere'] });
-    return greylisted(stage);
-  },
-};
+const storeSealed = oneStoreOut('store-sealed', 'one of two STORE streams is sealed', {
+  sealed: true,
+  deny_delete: true,
+  deny_purge: true,
+});
+const storeSilent = oneStoreOut('store-silent', 'nobody answers for one of two STORE streams', {
+  subjects: ['elsewhere'],
+});
 
 const spoolFull: Trouble = {
   name: 'spool-full',
