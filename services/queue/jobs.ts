@@ -8,7 +8,7 @@ import { dispatchMailSpan, dueAtMsOf, traceOfAttempt } from './mail-span.ts';
 /** A worker that cannot start a job within this gives it back. */
 const START_WITHIN_MS = 300_000;
 
-export interface JobsContext extends Pick<QueueContext, 'clock' | 'sameTraceWindowMs'> {}
+type JobsContext = Pick<QueueContext, 'clock' | 'sameTraceWindowMs'>;
 
 export class Jobs {
   readonly #owner: { readonly number: number; readonly epoch: number };

@@ -1,55 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
+import { attempted, GONE, life, newMessage, OK, POLICY, SITE, toSite } from '#kit/message-life.ts';
 import type { Reply } from '#proto/postrider/v1/mail.ts';
-import { type Site, Transport } from '#proto/postrider/v1/route.ts';
-import { type MessageEffect, type MessageInput, receive } from './message.machine.ts';
-import { type Message, messageFromPack } from './message.ts';
-import { HELD_MS_MAX, type MessagePolicy } from './message-reviews.ts';
+import type { Site } from '#proto/postrider/v1/route.ts';
+import { HELD_MS_MAX } from './message-reviews.ts';
 
-const POLICY: MessagePolicy = {
-  scheduleMs: [60_000, 300_000],
-  expireAfterMs: 1_000_000,
-  delayWarningAfterMs: 500_000,
-  inDoubt: 'redeliver',
-};
-const SITE: Site = { key: 'smtp:mx.example:25', transport: Transport.SMTP, hosts: [], maildir: '' };
 const OTHER: Site = { ...SITE, key: 'smtp:other.example:25' };
-const OK: Reply = { code: 250, enhanced: '2.0.0', text: 'Ok', host: 'mx' };
 const BUSY: Reply = { code: 451, enhanced: '4.3.0', text: 'busy', host: 'mx' };
-const GONE: Reply = { code: 550, enhanced: '5.1.1', text: 'no such user', host: 'mx' };
 
 /** A mail whose age counts from 0 is held for a year. */
 const HOLD_ENDS = { kind: 'wakeAt', atMs: HELD_MS_MAX };
-
-function newMessage(domains: string[], nullReversePath = false): Message {
-  const entry = {
-    queueId: '00abcdefghij00000001',
-    offset: 0,
-    length: 100,
-    acceptedAtMs: 0,
-    domains: [],
-    nullReversePath,
-    size: 100,
-    trace: undefined,
-  };
-  return messageFromPack(entry, { stream: 'SPOOL_0', sequence: 1, offset: 0, length: 100 }, domains);
-}
-
-function life(message: Message, policy = POLICY) {
-  return (input: MessageInput): MessageEffect[] => receive(message, input, policy);
-}
-
-const toSite = (site: Site, ...domains: string[]) =>
-  new Map(domains.map((domain) => [domain, { kind: 'site', site } as const]));
-
-/** One recipient, out with a worker. */
-function attempted(policy = POLICY, nullReversePath = false) {
-  const message = newMessage(['a.example'], nullReversePath);
-  const feed = life(message, policy);
-  feed({ kind: 'due', nowMs: 0 });
-  feed({ kind: 'routed', nowMs: 0, routes: toSite(SITE, 'a.example') });
-  feed({ kind: 'dispatched', positions: [0] });
-  return { message, feed };
-}
 
 describe('a message', () => {
   test('that is delivered at once is settled and nothing is remembered', () => {
